@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs
 
+import httpx
 import pytest
 
 from reconciler.core.results import Action
@@ -18,6 +23,65 @@ from tests.tools.aws import CREDENTIALS, REGION, Aws
 def template(value: str = "one", **more: Any) -> str:
     thing = {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "thing", "Type": "String", "Value": value}}
     return json.dumps({"Resources": {"Thing": thing}, "Outputs": {"G": {"Value": f"hello {value}"}}, **more})
+
+
+class Road:
+    """The way to AWS. `troubles` are those that the next calls of an action meet, one each: calls to come, oldest first.
+
+    `throttled`: it is refused, and AWS does nothing. `cut`: there is no answer, and AWS has heard nothing. `lost`: AWS does
+    it, and its answer gets lost. An execution that AWS has heard of before is told so, as AWS does.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self.troubles: dict[str, list[str]] = {}
+        self.heard: list[tuple[str, str]] = []
+        """The action and the token of each call that AWS has heard."""
+        road = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                call = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+                action, token = call["Action"], call.get("ClientRequestToken", "")
+                trouble = next(iter(road.troubles.get(action, ())), None)
+                if trouble is not None:
+                    road.troubles[action].pop(0)
+                if trouble == "throttled":
+                    self._refuse("Throttling", "Rate exceeded")
+                elif action == "ExecuteChangeSet" and (action, token) in road.heard:
+                    self._refuse("TokenAlreadyExistsException", "the token was used before")
+                elif trouble != "cut":
+                    road.heard.append((action, token))
+                    asked = httpx.post(aws.url, content=body, headers=dict(self.headers))
+                    if trouble != "lost":
+                        self._answer(asked.status_code, asked.content)
+
+            def _refuse(self, code: str, message: str) -> None:
+                error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+                self._answer(400, f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>".encode())
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def road(aws: Aws) -> Iterator[Road]:
+    it = Road(aws)
+    thread = Thread(target=it.server.serve_forever, daemon=True)
+    thread.start()
+    yield it
+    it.server.shutdown()
+    it.server.server_close()
+    thread.join()
 
 
 @pytest.fixture
@@ -85,6 +149,30 @@ def test_what_is_wrong_is_said_in_one_line(place: Any, job: Any, *, body: str, o
     said = failure(place, job(body, **options))
     assert words in said
     assert "Traceback" not in said
+
+
+def test_an_api_that_throttles_and_vanishes_in_the_middle_executes_once(
+    place: Any, job: Any, aws: Aws, road: Road
+) -> None:
+    work, it = job(template(), endpointUrl=road.url), tool("cloudformation")
+    place.do.environment["AWS_MAX_ATTEMPTS"] = "2"
+    road.troubles["CreateChangeSet"] = ["throttled"] * 2
+    with pytest.raises(StepFailed):
+        it.plan(work, place.do)
+    assert "Error: Throttling: Rate exceeded (asked 2 times)" in place.do.printed
+    road.troubles = {
+        "CreateChangeSet": ["throttled"],
+        "ExecuteChangeSet": ["lost"],
+        # The first one, before the execution, is asked for by the second try; what is lost afterwards is more than that.
+        "DescribeStackEvents": ["throttled", "", "cut", "throttled", "cut"],
+    }
+    assert it.plan(work, place.do).has_changes
+    assert [each.address for each in it.apply(work, place.do).resources or ()] == ["Thing"]
+    assert road.troubles == {"CreateChangeSet": [], "ExecuteChangeSet": [], "DescribeStackEvents": []}
+    assert [action for action, _ in road.heard].count("ExecuteChangeSet") == 1
+    assert "an earlier call had arrived, and its answer was lost" in place.do.printed
+    assert "WARNING: no answer of AWS, which goes on: " in place.do.printed
+    assert not it.plan(work, place.do).has_changes
 
 
 def test_a_large_template_goes_through_the_bucket(place: Any, job: Any, aws: Aws) -> None:

@@ -18,6 +18,8 @@ Json = dict[str, Any]
 UNUSABLE = (BotoCoreError, ResponseParserError)
 """No answer, or one that is none of the API's."""
 
+_TOO_MANY_CALLS = {"RequestLimitExceeded", "SlowDown", "TooManyRequestsException"}
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -44,6 +46,23 @@ def pauses() -> Iterator[float]:
 def code_of(error: ClientError) -> str:
     """Return AWS's word for an error; empty where it gives none."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def words(error: Exception) -> str:
+    """Return what went wrong, as AWS says it, in one line."""
+    if not isinstance(error, ClientError):
+        return str(error).partition(", further debug")[0]
+    tries = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) + 1
+    often = f" (asked {tries} times)" if tries > 1 else ""
+    return f"{code_of(error) or 'AWS'}: {error.response.get('Error', {}).get('Message', error)}{often}"
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether it is worth asking again: no answer, one that is none of the API's, or too many calls."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, UNUSABLE)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or status == 429 or "Throttl" in code_of(error) or code_of(error) in _TOO_MANY_CALLS
 
 
 def is_missing(error: ClientError) -> bool:

@@ -13,9 +13,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .api import Json, Stack, code_of, fail, is_missing, pauses
+from .api import UNUSABLE, Json, Stack, code_of, fail, is_missing, pauses, say, words
 from .states import REVIEW
 
+_HAS_BEGUN = {"TokenAlreadyExistsException", "InvalidChangeSetStatus"}
 _NOTHING = re.compile(r"didn't contain changes|No updates are to be performed|contain no changes", re.IGNORECASE)
 
 
@@ -66,6 +67,23 @@ def require_executable(stack: Stack, change_set: str) -> None:
         fail("the plan's change set is gone: somebody deleted it, or another one was executed; retry the run")
     if found.get("ExecutionStatus") not in {"AVAILABLE", None}:
         fail(f"the plan's change set is {found['ExecutionStatus']}: the stack has changed since it was planned")
+
+
+def execute(stack: Stack, change_set: str, token: str) -> None:
+    """Have a change set executed, once, also where the answer to a call is lost: the next one is told of the first."""
+    try:
+        stack.api.execute_change_set(ChangeSetName=change_set, ClientRequestToken=token)
+    except ClientError as error:
+        if code_of(error) not in _HAS_BEGUN or not _is_executed(stack, change_set):
+            raise
+        say("AWS has the change set at work already: an earlier call had arrived, and its answer was lost")
+    except UNUSABLE as error:
+        say(f"WARNING: no answer of AWS: {words(error)}; its events will tell whether it has begun")
+
+
+def _is_executed(stack: Stack, change_set: str) -> bool:
+    found = stack.api.describe_change_set(ChangeSetName=change_set)
+    return str(found.get("ExecutionStatus")).startswith("EXECUTE_")
 
 
 def changes(stack: Stack, change_set: str, prefix: str = "") -> Iterator[Json]:

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from . import change_sets, states, templates
-from .api import UNUSABLE, Json, Stack, code_of, fail
+from .api import UNUSABLE, Json, Stack, fail, words
 from .drift import drift
 from .events import Operation
 
@@ -36,6 +36,7 @@ def plan(stack: Stack) -> Json:
     request = {
         "StackName": stack.name,
         "ChangeSetName": stack.request["token"],
+        "ClientToken": stack.request["token"],
         "ChangeSetType": "CREATE" if new else "UPDATE",
         "Parameters": templates.parameters(stack, summary.get("Parameters", []), None if new else before),
         "Capabilities": stack.request.get("capabilities", []),
@@ -62,7 +63,7 @@ def apply(stack: Stack) -> Json:
     if found is None:
         fail(f"the stack {stack.name} is gone: somebody deleted it since it was planned")
     operation = Operation.about_to_begin(stack, found["StackId"])
-    stack.api.execute_change_set(ChangeSetName=made, ClientRequestToken=token)
+    change_sets.execute(stack, made, token)
     status = operation.follow()
     if status not in _DONE:
         fail(f"the stack is {status}{operation.first_failure()}")
@@ -108,12 +109,10 @@ def main(arguments: list[str]) -> None:
     asked: Mapping[str, Any] = json.loads(Path(request).read_bytes())
     try:
         answer = _COMMANDS[command](Stack(dict(asked)))
-    except ClientError as error:
-        fail(f"{code_of(error) or 'AWS'}: {error.response.get('Error', {}).get('Message', error)}")
     except KeyboardInterrupt:
         fail("stopped when asked to: AWS goes on with what it has begun")
-    except (*UNUSABLE, OSError, UnicodeDecodeError) as error:
-        fail(str(error).partition(", further debug")[0])
+    except (*UNUSABLE, ClientError, OSError, UnicodeDecodeError) as error:
+        fail(words(error))
     file = os.open(result, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(file, "w", encoding="utf-8") as out:
         json.dump(answer, out, default=str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
-from .api import UNUSABLE, Json, Stack, fail, pauses, say
+from .api import UNUSABLE, Json, Stack, fail, pauses, say, words
 from .change_sets import parsed
 
 
@@ -20,7 +20,7 @@ def drift(stack: Stack) -> list[Json]:
         found = _detected(stack, asked)
         drifted = list(_drifted(stack))
     except (*UNUSABLE, ClientError) as error:
-        _unchecked(stack, f"drift could not be checked: {str(error).partition(', further debug')[0]}")
+        _unchecked(stack, f"drift could not be checked: {words(error)}")
         return []
     if found["DetectionStatus"] != "DETECTION_COMPLETE":
         # There are results all the same, of the resources that could be checked.

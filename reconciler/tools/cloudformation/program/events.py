@@ -8,10 +8,11 @@ from itertools import dropwhile, takewhile
 
 from botocore.exceptions import ClientError
 
-from .api import Json, Stack, fail, is_missing, pauses, say
+from .api import UNUSABLE, Json, Stack, fail, is_missing, is_passing, pauses, say, words
 
 PATIENCE = 300.0
 """How long, in seconds, AWS may take to begin what it was asked for."""
+_NEXT = "the next run waits until the stack is at rest"
 _AS_GOOD_AS_DONE = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
 
@@ -36,20 +37,39 @@ class Operation:
         The state that the stack has in the meantime may still be that of an earlier operation: it counts for nothing.
         """
         told: set[str] = set()
+        answered, silent = 0.0, ""
         for passed in pauses():
-            new = self._new()
-            for event in new:
-                if event["EventId"] not in told:
-                    told.add(event["EventId"])
-                    say(_line(event))
-            states = self._states(new)
-            if states and (not states[-1].endswith("_IN_PROGRESS") or states[-1] == _AS_GOOD_AS_DONE):
-                return states[-1]
-            if self._is_gone():
-                return "DELETE_COMPLETE"
-            if not states and passed >= PATIENCE:
+            try:
+                state = self._look(told)
+            except (*UNUSABLE, ClientError) as error:
+                if not is_passing(error):
+                    raise
+                # AWS is at work whoever watches: it is asked again, and nothing is begun anew.
+                if passed - answered >= PATIENCE:
+                    long = f"has not answered for {PATIENCE / 60:.0f} minutes"
+                    fail(f"AWS goes on with what it has begun, but {long}: {words(error)}; {_NEXT}")
+                if words(error) != silent:
+                    silent = words(error)
+                    say(f"WARNING: no answer of AWS, which goes on: {silent}")
+                continue
+            answered, silent = passed, ""
+            if state is not None and (not state.endswith("_IN_PROGRESS") or state == _AS_GOOD_AS_DONE):
+                return state
+            if state is None and passed >= PATIENCE:
                 fail(f"AWS has not begun within {PATIENCE / 60:.0f} minutes: look at the events of {self.stack.name}")
         raise AssertionError
+
+    def _look(self, told: set[str]) -> str | None:
+        """Print the events that are not `told` yet, and return the operation's newest state; None: it has none."""
+        new = self._new()
+        for event in new:
+            if event["EventId"] not in told:
+                told.add(event["EventId"])
+                say(_line(event))
+        states = self._states(new)
+        if states and not states[-1].endswith("_IN_PROGRESS"):
+            return states[-1]
+        return "DELETE_COMPLETE" if self._is_gone() else states[-1] if states else None
 
     def first_failure(self) -> str:
         """Return the first failure among new events: those that follow are mostly its consequence."""

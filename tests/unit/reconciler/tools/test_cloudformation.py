@@ -187,6 +187,15 @@ def test_an_apply_ends_with_its_own_events_and_names_the_first_failure(stack: An
     ]
 
 
+def test_an_api_that_is_away_for_good_is_not_waited_for_for_ever(stack: Any, capsys: Any, monkeypatch: Any) -> None:
+    operation = events.Operation(stack, "arn:it", "station-me-1", None)
+    monkeypatch.setattr(events, "PATIENCE", 0.0)
+    stack.stub.add_client_error("describe_stack_events", "ServiceUnavailable", "later", http_status_code=503)
+    said = failure(lambda _: operation.follow(), stack, capsys)
+    assert "AWS goes on with what it has begun, but has not answered for 0 minutes: ServiceUnavailable: later;" in said
+    assert "the next run waits until the stack is at rest" in said
+
+
 def test_an_apply_that_aws_never_begins_fails(stack: Any, capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(events, "PATIENCE", 0.0)
     stack.stub.add_response("describe_stack_events", {"StackEvents": [event(1, "UPDATE_COMPLETE")]})

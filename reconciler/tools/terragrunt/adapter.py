@@ -23,7 +23,7 @@ from reconciler.tools.terraform.tfstate import applied
 from reconciler.tools.terraform.variables import PREFIX, given
 from reconciler.tools.terragrunt import units
 from reconciler.tools.terragrunt.command import READING, below, environment, printed, run, terragrunt
-from reconciler.tools.terragrunt.kept import CACHE, refuse_lost
+from reconciler.tools.terragrunt.kept import CACHE, refuse_left_behind, refuse_lost
 from reconciler.tools.terragrunt.stand_in import managed_units, write_stand_in
 
 _VERSION = re.compile(r"^terragrunt version v?(\S+)", re.MULTILINE)
@@ -59,6 +59,7 @@ class Terragrunt:
 
     def init(self, job: ToolJob, do: Do) -> None:
         """Download the sources, and give a unit without a backend the managed tfstate."""
+        refuse_left_behind(job, managed_units(job) if _runs_all(job) else ())
         if (job.directory / "terragrunt.stack.hcl").is_file():
             do(terragrunt(job, "stack", "generate"), env=environment(job))
         provider_cache.offer(job, below(job), below=True)

@@ -9,6 +9,7 @@ import pytest
 from reconciler.core.results import Action, Output
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.registry import tool
+from reconciler.tools.terragrunt.kept import refuse_left_behind
 from tests.needs import needs
 
 pytestmark = needs("terragrunt", "tofu")
@@ -203,6 +204,25 @@ def test_units_without_a_backend_have_a_managed_tfstate_each(live: Any, tfstate_
     (live.work / "modules/net/backend.tf").unlink()
     rounds(live, job(live, "live", runAll=True, facts=facts, tfstate=tfstate_server.backend, destroy=True))
     assert [tfstate_server.resources(at) for at in ("net", "a & b")] == [[], []]
+
+
+def test_runall_that_is_switched_on_or_off_leaves_no_tfstate_behind(live: Any, tfstate_server: Any) -> None:
+    facts = {"backend": "managed", "unkept": []}
+    whole, units = (
+        job(live, "live/net", runAll=runs_all, facts=facts, tfstate=tfstate_server.backend, stack="root/a")
+        for runs_all in (False, True)
+    )
+    for before, after, had, takes in (
+        (whole, units, "", "tfstate pull root/a | station tfstate push root/a - --unit UNIT"),
+        (units, whole, ".", "tfstate pull root/a --unit . | station tfstate push root/a -)"),
+    ):
+        tfstate_server.tfstates = {had: b'{"version": 4, "resources": [{}]}'}
+        refuse_left_behind(before, ["."])
+        with pytest.raises(StepFailed, match=r"runAll has resources \(1\), made anew otherwise") as refused:
+            tool("terragrunt").init(after, live.do)
+        assert takes in str(refused.value)
+        tfstate_server.tfstates |= {"." if had == "" else "": b"{}"}
+        refuse_left_behind(after, ["."])
 
 
 def test_a_stack_file_makes_its_units_first(place: Any) -> None:

@@ -24,9 +24,8 @@ from reconciler.loop.service import utc_now
 from reconciler.settings import Settings
 from reconciler.store.sql import open_store
 from reconciler.store.stored import StoreError
-from reconciler.tools.registry import TOOLS, tool
-from reconciler.tools.side_by_side import versions
-from reconciler.tools.versions import Missing, find
+from reconciler.tools.installed import installed
+from reconciler.tools.versions import Found
 from reconciler.web.ports import Finding, SettingValue
 
 
@@ -122,20 +121,13 @@ def _sandbox(settings: Settings) -> Finding:
 
 
 def _tools(settings: Settings) -> Iterator[Finding]:
-    for name in sorted(TOOLS):
-        adapter = tool(name)
-        if not adapter.binaries:
-            continue
-        found = find(adapter, settings.search_path)
-        if isinstance(found, Missing):
+    for name, found, beside in installed(settings.search_path, settings.tool_paths):
+        if isinstance(found, Found):
+            yield Finding("ok", name, f"{found.version} at {found.binary}")
+        elif beside is None:
             yield Finding("warning", name, found.message, "install it if a stack uses it")
         else:
-            yield Finding("ok", name, f"{found.version} at {found.binary}")
-        for binary, beside in versions(adapter, settings.search_path, settings.tool_paths):
-            if isinstance(beside, Missing):
-                yield Finding("warning", name, f"{binary}: {beside.message}", "remove it, or put another in its place")
-            else:
-                yield Finding("ok", name, f"{beside.version} at {binary}")
+            yield Finding("warning", name, f"{beside}: {found.message}", "remove it, or put another in its place")
 
 
 def _sops(settings: Settings) -> Finding:

@@ -6,7 +6,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.client import connect
-from reconciler.cli.output import Column, Row, key, moment, print_data, print_rows
+from reconciler.cli.output import Column, Row, key, moment, print_data, print_record, print_rows
 
 
 @click.group("pool", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
@@ -17,11 +17,26 @@ def command(ctx: click.Context) -> None:
     options.help_alone(ctx)
 
 
-@options.add_command(command, options.output)
-def list(form: str) -> None:  # noqa: A001 - the name of the command
+@options.add_command(
+    command,
+    click.option("--label", multiple=True, metavar="KEY=VALUE", help="Only pools with this label, of several all."),
+    options.output,
+)
+def list(label: tuple[str, ...], form: str) -> None:  # noqa: A001 - the name of the command
     """List the worker pools and how many runs each has. `default` is the service's own machine."""
     with connect() as api:
-        print_rows(api.get("/pools")["items"], _COLUMNS, form)
+        print_rows(api.get("/pools", label=label)["items"], _COLUMNS, form)
+
+
+@options.add_command(command, click.argument("pool"), options.output)
+def show(pool: str, form: str) -> None:
+    """Show POOL (space/name, or default) with its workers: version, load, tools, and when each was heard of last."""
+    with connect() as api:
+        found = api.get(_path(pool))
+    print_record(found, _POOL, form)
+    if form not in {"json", "yaml"} and found["workers"]:
+        click.echo()
+        print_rows(found["workers"], _WORKERS, form)
 
 
 @options.add_command(command, click.argument("pool"), options.output)
@@ -37,10 +52,8 @@ def resume(pool: str, form: str) -> None:
 
 
 def _change(pool: str, verb: str, form: str, words: str) -> None:
-    space, slash, name = pool.partition("/")
-    path = f"/pools/{space}/{name}" if slash else f"/pools/root/{pool}"
     with connect() as api:
-        changed = api.post(f"{path}/{verb}")
+        changed = api.post(f"{_path(pool)}/{verb}")
     if form in {"json", "yaml"}:
         print_data(changed, form)
         return
@@ -52,12 +65,31 @@ def _drained(row: Row) -> object:
     return f"by {drained['person']} at {moment('at')(drained)}" if drained else None
 
 
+def _path(pool: str) -> str:
+    return f"/pools/{pool}" if "/" in pool else f"/pools/root/{pool}"
+
+
 def _workers(row: Row) -> object:
     """Return the workers with how many runs each has; None for a pool that has no use for any."""
-    if row["engine"] != "pull":
+    if row["engine"] == "local":
         return None
-    workers = (f"{it['name']} ({it['active'] or ('idle' if it['idle'] else 'gone')})" for it in row["workers"])
-    return ", ".join(workers) or "none"
+    return ", ".join(f"{it['name']} ({_state(it)})" for it in row["workers"]) or "none"
+
+
+def _state(worker: Row) -> str:
+    if worker["gone"]:
+        return "gone"
+    return f"{worker['active']} of {worker['places']}"
+
+
+def _tools(worker: Row) -> str:
+    if worker["tools"] is None:
+        return "not known yet"
+    return ", ".join(" ".join([name, "/".join(found)]).strip() for name, found in worker["tools"].items())
+
+
+def _labels(row: Row) -> str:
+    return ", ".join(f"{key}={value}" for key, value in row["labels"].items())
 
 
 _COLUMNS = (
@@ -68,6 +100,28 @@ _COLUMNS = (
     Column("MOST", key("maxParallel")),
     Column("CHECKS", key("checks"), wide=True),
     Column("MOST CHECKS", key("driftParallel"), wide=True),
+    Column("LABELS", _labels, wide=True),
     Column("WORKERS", _workers),
     Column("DRAINED", _drained),
+)
+
+_POOL = (
+    Column("pool", key("id")),
+    Column("labels", _labels),
+    Column("engine", key("engine")),
+    Column("tools", lambda row: ", ".join(row["tools"] or ())),
+    Column("active", key("active")),
+    Column("queued", key("queued")),
+    Column("most", key("maxParallel")),
+    Column("checks", key("checks")),
+    Column("most checks", key("driftParallel")),
+    Column("drained", _drained),
+)
+
+_WORKERS = (
+    Column("WORKER", key("name")),
+    Column("RUNS", _state),
+    Column("VERSION", key("version")),
+    Column("HEARD", moment("heardAt")),
+    Column("TOOLS", _tools),
 )

@@ -26,6 +26,7 @@ from reconciler.engine.base import Materialise
 from reconciler.engine.ends import LegId, never_started
 from reconciler.engine.ledger import Ledger, Offer, Saving
 from reconciler.engine.preparing import prepared
+from reconciler.engine.roster import Presence, Roster, WorkerSeen, why_lacking
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import TOKEN, Ending, LegOrder, LegReport, Reason, TfstateAccess
 from reconciler.runner.contract.records import order_to_data, to_line
@@ -57,21 +58,14 @@ class Handout:
     beat: float = 0.0
     """When the worker was heard of last."""
     canceled: bool = False
+    needs: tuple[str, str | None] = ("", None)
+    """The tool, and the versions of it that the stack allows."""
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
     """The tokens of the run's identity, by the names of their files."""
     renewed: dict[str, str] = field(default_factory=dict, repr=False)
     """Those of them that the worker has not got yet."""
     near: str | None = None
     """The worker that has the run's directory, and need not fetch what another one would."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSeen:
-    """A worker as it was seen last. `active` are the legs that it has; `idle` says whether it asks for work."""
-
-    name: str
-    active: int
-    idle: bool
 
 
 class PullEngine:
@@ -89,8 +83,7 @@ class PullEngine:
         self._legs: dict[str, Handout] = {}
         self._asking: dict[str, dict[str, str]] = {}
         """The questions of workers that wait for work, by pool: the number of the question, and who asks."""
-        self._seen: dict[tuple[str, str | None], float] = {}
-        """When each worker was heard of last, and under None any of a pool."""
+        self.roster = Roster(lease / 2)
         self._ready: deque[LegReport] = deque()
 
     # What the loop asks
@@ -102,20 +95,23 @@ class PullEngine:
             open_ = [
                 leg
                 for leg in self._legs.values()
-                if leg.worker is None and leg.offer.pool == pool and leg.offer.wanted in {None, *asking}
+                if leg.worker is None
+                and leg.offer.pool == pool
+                and leg.offer.wanted in {None, *asking}
+                and any(self.roster.said(pool, name).fits(*leg.needs) for name in asking)
             ]
             return max(0, len(asking) - len(open_))
 
     def workers(self) -> dict[str, list[WorkerSeen]]:
-        """Return the workers that ask for work or are at work, by pool."""
+        """Return the workers that were heard of lately, by pool; some of them may be gone."""
         with self._lock:
-            seen = {(pool, name) for pool, asking in self._asking.items() for name in asking.values()}
+            idle = {(pool, name) for pool, asking in self._asking.items() for name in asking.values()}
             busy = [(leg.offer.pool, leg.worker) for leg in self._legs.values() if leg.worker is not None]
-            idle = set(seen)
-        found: dict[str, list[WorkerSeen]] = {}
-        for pool, name in sorted(seen.union(busy)):
-            found.setdefault(pool, []).append(WorkerSeen(name, busy.count((pool, name)), (pool, name) in idle))
-        return found
+        return self.roster.all(busy, idle)
+
+    def served(self) -> set[str]:
+        """Return the pools that have a worker."""
+        return {pool for pool, workers in self.workers().items() if not all(worker.gone for worker in workers)}
 
     def offer(self, pool: str, order: LegOrder, tfstate: TfstateAccess | None, materialise: Materialise | None) -> None:
         """Offer a leg to the workers of a pool; `materialise` as for `Engine.start`.
@@ -125,7 +121,12 @@ class PullEngine:
         """
         which = LegId(order.run, order.attempt, order.leg)
         ledger = self._ledger(which)
-        failed = prepared(which, ledger.directory, materialise, ledger.pack if materialise is not None else None)
+        lacking = why_lacking(pool, self._there(pool), order.tool, order.tool_range)
+        failed = (
+            which.unprepared(Ending.FAILED, *lacking)
+            if lacking
+            else prepared(which, ledger.directory, materialise, ledger.pack if materialise is not None else None)
+        )
         if failed is not None:
             self._report(failed)
             return
@@ -138,7 +139,9 @@ class PullEngine:
         files = {} if order.identity is None else order.identity.files
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
         with self._lock:
-            self._legs[order.run] = Handout(which, offer, sent, time.monotonic(), tokens=tokens, near=near)
+            needs = order.tool, order.tool_range
+            handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near)
+            self._legs[order.run] = handout
 
     def adopt(self, runs: Mapping[str, LegId]) -> list[str]:
         """Take over the legs that an earlier process offered. Return those that a worker may still have."""
@@ -212,12 +215,12 @@ class PullEngine:
 
     # What workers ask
 
-    def ask(self, pool: str, worker: str) -> str:
+    def ask(self, pool: str, worker: str, said: Presence | None = None) -> str:
         """Note that a worker waits for work, and return the number of its question, for `answer` and `hang_up`."""
         number = secrets.token_hex(8)
         with self._lock:
             self._asking.setdefault(pool, {})[number] = worker
-            self._hear(pool, worker)
+        self.roster.hear(pool, worker, said)
         self._wake()
         return number
 
@@ -225,8 +228,8 @@ class PullEngine:
         """Note that a worker does not wait any more."""
         with self._lock:
             worker = self._asking.get(pool, {}).pop(number, None)
-            if worker is not None:
-                self._hear(pool, worker)
+        if worker is not None:
+            self.roster.hear(pool, worker)
 
     def answer(self, pool: str, worker: str) -> tuple[str, LegId] | None:
         """Offer a leg of the pool to a worker; returns the token by which it can be taken. None: there is none."""
@@ -238,9 +241,14 @@ class PullEngine:
                     continue
                 if leg.near != worker and leg.near in self._asking.get(pool, {}).values():
                     continue
+                if not self.roster.said(pool, worker).fits(*leg.needs) and self._others_fit(leg):
+                    continue
                 leg.reserved_until = now + _RESERVED
                 return self._put_token(leg), leg.which
         return None
+
+    def _others_fit(self, leg: Handout) -> bool:
+        return any(each.fits(*leg.needs) for each in self._there(leg.offer.pool))
 
     def _put_token(self, leg: Handout) -> str:
         """Make the token that opens a leg from now on, in the place of every other one."""
@@ -299,7 +307,7 @@ class PullEngine:
         """Note that the worker is there. Returns what it has to know: whether to stop, and new tokens."""
         with self._lock:
             leg.beat = time.monotonic()
-            self._hear(leg.offer.pool, leg.worker or "")
+            self.roster.hear(leg.offer.pool, leg.worker or "")
             renewed, leg.renewed = leg.renewed, {}
             return {"cancel": leg.canceled, "tokens": renewed}
 
@@ -346,7 +354,7 @@ class PullEngine:
         """Withdraw an offer that nobody takes up, and give up a leg whose worker is gone."""
         which = leg.which
         if leg.worker is None:
-            heard = max(leg.since, self._seen.get((leg.offer.pool, leg.offer.wanted), 0.0))
+            heard = max(leg.since, self.roster.heard(leg.offer.pool, leg.offer.wanted))
             if now - heard > _UNCLAIMED and leg.reserved_until <= now and self._ledger(which).take(None):
                 where = f"worker {leg.offer.wanted}" if leg.offer.wanted else f"a worker of the pool {leg.offer.pool}"
                 self._end(leg, replace(never_started(which), message=f"{where} did not take it up"))
@@ -359,9 +367,11 @@ class PullEngine:
         message = f"worker {leg.worker} has not been heard of for {patience:.0f} s"
         self._end(leg, which.report(ending, Reason.RUNNER_DIED, message))
 
-    def _hear(self, pool: str, worker: str) -> None:
-        for each in (worker, None):
-            self._seen[pool, each] = time.monotonic()
+    def _there(self, pool: str) -> list[Presence]:
+        """Return what the workers of a pool said of themselves that are not gone."""
+        with self._lock:
+            present = {leg.worker for leg in self._legs.values() if leg.worker is not None and leg.offer.pool == pool}
+            return self.roster.there(pool, present.union(self._asking.get(pool, {}).values()))
 
     def _report(self, report: LegReport) -> None:
         with self._lock:

@@ -21,6 +21,9 @@ _POLL_SECONDS = 40.0
 _SAVING_SECONDS = 60.0
 _PIECE = 512 * 1024
 
+Tools = Mapping[str, list[str]]
+"""Tools by name, each with its versions."""
+
 
 class Away(Exception):
     """The service did not answer, or not for itself, or not what was asked; the same request may succeed later."""
@@ -70,9 +73,14 @@ class Service:
         self.client = httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
         self._token = token
 
-    def claim(self, pool: str, worker: str, kept: list[str]) -> tuple[Offered | None, list[str]]:
-        """Wait for a leg to do; returns it, and which of the `kept` runs are over. Away, or Rejected for good."""
-        body = {"worker": worker, "version": __version__, "kept": kept}
+    def claim(
+        self, pool: str, worker: str, kept: list[str], *, places: int = 1, tools: Tools | None = None
+    ) -> tuple[Offered | None, list[str]]:
+        """Wait for a leg to do; returns it, and which of the `kept` runs are over. Away, or Rejected for good.
+
+        `tools` are those that runs find on this machine; None while that is not known.
+        """
+        body = {"worker": worker, "version": __version__, "kept": kept, "places": places, "tools": tools}
         answer = self._send("POST", f"/pools/{pool}/claim", self._token, json=body, timeout=_POLL_SECONDS)
         if answer.status_code == 404:
             # The service may know of the pool only when it has read its configuration.

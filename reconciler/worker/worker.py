@@ -18,15 +18,18 @@ from reconciler.engine.local import LocalEngine
 from reconciler.engine.placing import Machine
 from reconciler.runner.contract.directory import RunDirectory, run_directories
 from reconciler.runner.tfstate.backlog import anything_pending
+from reconciler.tools.installed import usable_tools
 from reconciler.worker.door import TfstateDoor
 from reconciler.worker.kept import KeptLeg, KeptLegs
 from reconciler.worker.leg import LegAtWork, discard
-from reconciler.worker.service import Away, Offered, Rejected, Service
+from reconciler.worker.service import Away, Offered, Rejected, Service, Tools
 
 _log = logging.getLogger(__name__)
 
 _TIDY = 60.0
 _LONGEST_PAUSE = 30.0
+_FIRST_LOOK = 5.0
+_LOOK_AGAIN = 300.0
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class Worker:
     _leaving: threading.Event = field(default_factory=threading.Event)
     _tidied: float = float("-inf")
     _rejected: Rejected | None = None
+    _tools: Tools | None = None
 
     def __post_init__(self) -> None:
         """Find the place for what is remembered."""
@@ -62,6 +66,7 @@ class Worker:
             collecting.start()
             # In a thread of its own, which nobody waits for: the service may take its time to answer.
             threading.Thread(target=self._keep_asking, name="asking", daemon=True).start()
+            threading.Thread(target=self._keep_looking, name="tools", daemon=True).start()
             self._draining.wait()
             self._wait_for_legs()
             if self._rejected is not None:
@@ -99,6 +104,13 @@ class Worker:
                 self._rejected = rejected
                 self.drain()
 
+    def _keep_looking(self) -> None:
+        """Look for tools, once the first runs have begun, and again now and then: somebody may install one."""
+        pause = _FIRST_LOOK
+        while not self._draining.wait(pause):
+            pause = _LOOK_AGAIN
+            self._tools = usable_tools(self.machine.search_path, self.machine.tool_paths)
+
     def _ask(self) -> None:
         """Ask for a leg where there is a place, and now and then which runs are over."""
         self._freed.clear()
@@ -106,7 +118,7 @@ class Worker:
             self._freed.wait(5.0)
             return
         kept = self._kept() if time.monotonic() - self._tidied > _TIDY else []
-        offered, over = self.service.claim(self.pool, self.name, kept)
+        offered, over = self.service.claim(self.pool, self.name, kept, places=self.places, tools=self._tools)
         if kept and not over:
             self._tidied = time.monotonic()
         for run in over:

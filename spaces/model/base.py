@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spaces.model.secrets import SecretRef
 
 Path: TypeAlias = tuple[str | int, ...]
+Item = TypeVar("Item")
 
 
 class Problem(NamedTuple):
@@ -235,6 +236,16 @@ class Metadata(Model):
     moved_from: Annotated[str, matching(MOVED_FROM)] | None = Field(
         None, description="A stack's old place, as old-space/old-name: its applied state and history go along."
     )
+
+
+def not_empty(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Return the values; refuse an empty list.
+
+    It runs after the items are checked, because the problem of an item is the more useful message.
+    """
+    if not values:
+        raise PydanticCustomError("empty-list", "is empty")
+    return values
 
 
 def mapping_at(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

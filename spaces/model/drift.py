@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import Line, Model
-from spaces.model.role import not_empty
+from spaces.model.base import Line, Model, not_empty
 from spaces.model.times import Cron, TimeZone
 
 _MOST_SCHEDULES = 20

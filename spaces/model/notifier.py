@@ -10,10 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import MOST_LABELS, Flag, LabelKey, LabelValue, Line, Model, Path, Problem, SpecModel
+from spaces.model.base import MOST_LABELS, Flag, LabelKey, LabelValue, Line, Model, Path, Problem, SpecModel, not_empty
 from spaces.model.explain import shown
 from spaces.model.people import Email
-from spaces.model.role import not_empty
 from spaces.model.secrets import SecretRef, secret_problems
 
 _URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.ASCII)

@@ -24,7 +24,7 @@ from spaces.model.base import (
     shaped,
     text_at,
 )
-from spaces.model.stack import ToolName
+from spaces.model.tools import ToolName
 
 ParamName = Annotated[
     str, shaped(r"[A-Za-z_][A-Za-z0-9_]{0,62}", "is not a parameter's name: letters, digits and _, no digit first")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from spaces.model.base import Number, Problem, SpecModel
+from spaces.model.base import Number, Problem, SpecModel, not_empty
+from spaces.model.tools import ToolName
 
 DEFAULT_POOL = "default"
 """The pool of stacks that name none: the service's own machine. No document can have this name."""
@@ -50,6 +51,11 @@ class WorkerPoolSpec(SpecModel):
         ge=1,
         le=MOST_PARALLEL,
         description="How many of them may be drift checks. Default: as the setting drift_parallelism says.",
+    )
+    tools: Annotated[tuple[ToolName, ...], AfterValidator(not_empty)] | None = Field(
+        None,
+        description="The tools that its machines have. Stacks of other tools cannot name the pool. Default: whatever "
+        "is installed there.",
     )
 
     @classmethod

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import CommitId, Line, Model, Name, Path, Problem, SpecModel, list_at, mapping_at
-from spaces.model.role import not_empty
+from spaces.model.base import CommitId, Line, Model, Name, Path, Problem, SpecModel, list_at, mapping_at, not_empty
 from spaces.model.secrets import SecretRef, secret_problems
 
 _HOST = (

@@ -6,18 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from spaces.model.base import Model, Name, Problem, SpecModel, list_at, matching, text_at
+from spaces.model.base import Model, Name, Problem, SpecModel, list_at, matching, not_empty, text_at
 from spaces.model.explain import did_you_mean, shown
 from spaces.model.people import ApiKeySpec, GroupSpec, UserSpec
 from spaces.model.pool import DEFAULT_POOL
 from spaces.names import NAME_PATTERN, Kind, StackId
-
-Item = TypeVar("Item")
 
 ANY = "*"
 BUILT_IN_ROLES = ("reader", "operator", "writer", "admin")
@@ -84,16 +82,6 @@ def _action(text: str) -> str:
     if wrong_action(text) is not None:
         raise PydanticCustomError("unknown-action", "is not an action")
     return text
-
-
-def not_empty(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Return the values; refuse an empty list.
-
-    It runs after the items are checked, because the problem of an item is the more useful message.
-    """
-    if not values:
-        raise PydanticCustomError("empty-list", "is empty")
-    return values
 
 
 ActionPattern = Annotated[str, matching(r"^(\*|[a-z][A-Za-z]*):(\*|[a-z]+)$", 64), AfterValidator(_action)]

@@ -47,15 +47,8 @@ from spaces.model.schedules import MOST_SCHEDULES, Schedule, schedule_problems
 from spaces.model.secrets import SecretRef
 from spaces.model.semver import semver_range
 from spaces.model.tool import ToolDescription, ToolSettings
-from spaces.model.tools import TOOLS
+from spaces.model.tools import TOOLS, ToolName
 from spaces.model.versions import version_range
-
-if TYPE_CHECKING:
-
-    class ToolName(StrEnum):
-        """The name of a tool that a stack may use."""
-else:
-    ToolName = StrEnum("ToolName", {name.upper(): name for name in TOOLS})
 
 
 class OnDelete(StrEnum):

@@ -15,6 +15,7 @@ from spaces.documents.references import Path, moved_from, names, references, rol
 from spaces.documents.tree import TreeFault
 from spaces.model.configuration import ContextSpec, plain_path
 from spaces.model.integration import MAX_SUBJECT_BYTES, CloudIntegrationSpec, Provider
+from spaces.model.pool import DEFAULT_POOL, WorkerPoolSpec
 from spaces.model.role import ROOT_ONLY
 from spaces.model.sealed import SealedPlace, sealed_for
 from spaces.model.stack import StackSpec
@@ -32,6 +33,7 @@ class Rule(StrEnum):
     UNKNOWN_REPOSITORY = "unknown-repository"
     UNKNOWN_INTEGRATION = "unknown-integration"
     UNKNOWN_POOL = "unknown-pool"
+    POOL_LACKS_TOOL = "pool-lacks-tool"
     INTEGRATION_TWICE = "duplicate-integration"
     INTEGRATION_CLASH = "integration-clash"
     """Two integrations of one cloud."""
@@ -154,6 +156,7 @@ def violations(documents: PlacedDocuments, placed: Placed, cycles: Cycles | None
     if ref.kind is Kind.STACK:
         used = contexts_in_use(documents, placed)
         yield from _context_clashes(used, placed)
+        yield from _pool_lacks_tool(documents, placed)
         yield from _integration_clashes(documents, placed, used)
         yield from _move_clashes(documents, placed)
         yield from _dependency_clashes(documents, placed, cycles or Cycles(documents))
@@ -261,6 +264,17 @@ def _files_below_files(used: Iterable[ContextInUse], stack: Placed) -> Iterator[
                 at = path if ref == stack.ref or other[0] != stack.ref else other[1]
                 yield Violation(Rule.FILE_BELOW_FILE, at, f"{name} below {above}", (ref, other[0]))
             above = dirname(above)
+
+
+def _pool_lacks_tool(documents: PlacedDocuments, stack: Placed) -> Iterator[Violation]:
+    """Find a pool that says which tools it has, and not that of a stack which names it."""
+    spec = stack.resource.spec
+    if not isinstance(spec, StackSpec) or spec.worker_pool == DEFAULT_POOL:
+        return
+    pool = documents.find(Kind.WORKER_POOL, spec.worker_pool, stack.ref.space)
+    has = pool.resource.spec.tools if pool is not None and isinstance(pool.resource.spec, WorkerPoolSpec) else None
+    if pool is not None and has is not None and spec.tool not in has:
+        yield Violation(Rule.POOL_LACKS_TOOL, ("spec", "workerPool"), spec.tool, (pool.ref,))
 
 
 def _integration_clashes(

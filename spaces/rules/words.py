@@ -112,6 +112,11 @@ def _words(  # noqa: C901, PLR0912 - a case for each rule
             told = _integration_words(rule, placed, name, others)
         case Rule.DEPENDS_ON_ITSELF | Rule.DEPENDENCY_TWICE | Rule.DEPENDENCY_CYCLE as rule:
             told = _dependency_words(rule, placed, name, others)
+        case Rule.POOL_LACKS_TOOL:
+            told = (
+                f"{placed.ref} uses {name}, which the machines of {others} do not have",
+                f"name another pool, or add {name} to spec.tools of this one",
+            )
         case Rule.MOVED_FROM_EXISTS:
             told = (
                 f"{placed.ref} cannot move from {name}: that stack still exists",

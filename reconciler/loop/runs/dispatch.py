@@ -104,13 +104,13 @@ class Dispatcher:
         for pool in pools_with_workers(self.follower.world):
             workers = seen.get(pool, [])
             counts[pool, "busy"] = sum(worker.active for worker in workers)
-            counts[pool, "idle"] = sum(worker.idle for worker in workers)
+            counts[pool, "idle"] = sum(max(1, worker.said.places - worker.active) for worker in workers if worker.idle)
         return counts
 
     def unserved(self) -> list[str]:
         """Return the pools whose workers are all gone, as far as this service knows."""
-        seen = self.pull.workers()
-        return [pool for pool in pools_with_workers(self.follower.world) if pool not in seen]
+        served = self.pull.served()
+        return [pool for pool in pools_with_workers(self.follower.world) if pool not in served]
 
     def _at_work_here(self) -> int:
         return len((self.busy | set(self.engine.active())) - self._elsewhere - set(self.pull.active()))
@@ -118,7 +118,7 @@ class Dispatcher:
     def claim(self, now: datetime) -> int:
         """Claim as many queued runs as there are places, and start them. Returns how many."""
         free = self.settings.parallelism - self._at_work_here()
-        if free <= 0 and not self.pull.workers():
+        if free <= 0 and not self.pull.served():
             return 0
         with self.store.reading() as reading:
             if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):

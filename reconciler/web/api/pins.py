@@ -59,5 +59,5 @@ def _taken_in(
             state = reading.stack(stack)
             taken = state is None or state.desired is None or suits(state.desired.pin)
             if state is not None and (taken or time.monotonic() >= end):
-                return shown_stack(reading, caller, state, ports.now()), taken
+                return shown_stack(ports, reading, caller, state), taken
         time.sleep(_PAUSE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter
 
-from reconciler.engine.pull import WorkerSeen
+from reconciler.engine.roster import WorkerSeen
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Asked, Audited, about_request
 from reconciler.store.pools import Drained, PoolRuns
@@ -18,10 +18,11 @@ from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
 from reconciler.web.api.schemas.pools import DrainedJson, PoolJson, WorkerJson
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.api.stacks import LabelsIn, labels_of
 from reconciler.web.ports import Ports
-from spaces.effective.pools import pools
+from spaces.effective.pools import pool_name
 from spaces.model.pool import DEFAULT_POOL, EngineName, WorkerPoolSpec
-from spaces.names import ROOT, SpaceName
+from spaces.names import ROOT, Kind, SpaceName
 
 router = APIRouter(prefix="/pools", tags=["pools"])
 
@@ -33,24 +34,37 @@ class _Pool(NamedTuple):
     space: SpaceName
     name: str
     spec: WorkerPoolSpec
+    labels: Mapping[str, str]
 
 
 @router.get("")
-def list_pools(ports: PortsIn, caller: CallerIn) -> Page[PoolJson]:
+def list_pools(ports: PortsIn, caller: CallerIn, *, label: LabelsIn = None) -> Page[PoolJson]:
     """List the worker pools, and how many runs each has.
 
     `default`, in the space `root`, is the service's own machine.
     """
-    readable = caller.spaces(Right.POOL_READ)
-    found = [each for each in _pools(ports).values() if readable is None or each.space in readable]
+    readable, labels = caller.spaces(Right.POOL_READ), labels_of(label or []).items()
+    found = [
+        each
+        for each in _pools(ports).values()
+        if (readable is None or each.space in readable) and labels <= each.labels.items()
+    ]
     with ports.store.reading() as reading:
         return Page[PoolJson](items=_shown(ports, reading, found), next=None)
+
+
+@router.get("/{space}/{name}")
+def get_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJson:
+    """Return a worker pool with its workers."""
+    pool = _wanted(ports, caller, Right.POOL_READ, space, name)
+    with ports.store.reading() as reading:
+        return _shown(ports, reading, [pool])[0]
 
 
 @router.post("/{space}/{name}/drain")
 def drain_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJson:
     """Let a pool start nothing any more. Runs at work go on, and others wait in the queue."""
-    pool, asked, now = _wanted(ports, caller, space, name), _asked(caller, space), ports.now()
+    pool, asked, now = _wanted(ports, caller, Right.POOL_DRAIN, space, name), _asked(caller, space), ports.now()
     with ports.store.writing() as transaction:
         if not transaction.drain_pool(pool.id, Drained(asked.person, now)):
             raise OperationRefused(Refusal.DRAINED, f"the pool {pool.id} is drained already")
@@ -61,7 +75,7 @@ def drain_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJ
 @router.post("/{space}/{name}/resume")
 def resume_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJson:
     """Let a drained pool start runs again."""
-    pool, asked, now = _wanted(ports, caller, space, name), _asked(caller, space), ports.now()
+    pool, asked, now = _wanted(ports, caller, Right.POOL_DRAIN, space, name), _asked(caller, space), ports.now()
     with ports.store.writing() as transaction:
         if not transaction.resume_pool(pool.id):
             raise OperationRefused(Refusal.NOT_DRAINED, f"the pool {pool.id} is not drained")
@@ -71,33 +85,20 @@ def resume_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Pool
     return shown
 
 
-def closed_pools(ports: Ports, reading: Reading) -> dict[str, str]:
-    """Return the pools of which nothing starts now, each with the words for why."""
-    drained, counts = reading.drained_pools(), reading.count_by_pool()
-    limits = {pool.id: pool.spec.max_parallel for pool in _pools(ports).values()}
-    full = {name for name, most in limits.items() if most is not None and counts.get(name, PoolRuns()).at_work >= most}
-    seen = {} if ports.runner is None else ports.runner.engine.workers()
-    pulled = {pool.id for pool in _pools(ports).values() if pool.spec.engine is EngineName.PULL}
-    alone = {name for name in pulled if name not in seen} if ports.runner is not None else set()
-    return {
-        **dict.fromkeys(alone, "has no worker"),
-        **dict.fromkeys(full, "is full"),
-        **dict.fromkeys(drained, "is drained"),
-    }
-
-
 def _pools(ports: Ports) -> Mapping[str, _Pool]:
-    built_in = _Pool(DEFAULT_POOL, ROOT, DEFAULT_POOL, WorkerPoolSpec(engine=EngineName.LOCAL))
+    built_in = _Pool(DEFAULT_POOL, ROOT, DEFAULT_POOL, WorkerPoolSpec(engine=EngineName.LOCAL), {})
     found = {DEFAULT_POOL: built_in}
-    for name, spec in pools(ports.documents()).items():
-        space, _, own = name.partition("/")
-        found[name] = _Pool(name, SpaceName(space), own, spec)
-    return found
+    for placed in ports.documents().of_kind(Kind.WORKER_POOL):
+        ref, spec = placed.ref, placed.resource.spec
+        if isinstance(spec, WorkerPoolSpec):
+            id_ = pool_name(ref)
+            found[id_] = _Pool(id_, ref.space, ref.name, spec, placed.resource.metadata.labels)
+    return dict(sorted(found.items(), key=lambda each: (each[0] != DEFAULT_POOL, each[0])))
 
 
-def _wanted(ports: Ports, caller: Caller, space: str, name: str) -> _Pool:
+def _wanted(ports: Ports, caller: Caller, right: Right, space: str, name: str) -> _Pool:
     words = f"pool {space}/{name}"
-    caller.require(Right.POOL_DRAIN, SpaceName(space), words)
+    caller.require(right, SpaceName(space), words)
     found = _pools(ports).get(DEFAULT_POOL if (space, name) == (ROOT, DEFAULT_POOL) else f"{space}/{name}")
     if found is None:
         raise not_found(words)
@@ -123,12 +124,28 @@ def _json(pool: _Pool, runs: PoolRuns, drained: Drained | None, workers: Sequenc
         id=pool.id,
         space=pool.space,
         name=pool.name,
+        labels=dict(pool.labels),
         engine=pool.spec.engine,
+        tools=None if pool.spec.tools is None else [str(tool) for tool in pool.spec.tools],
         max_parallel=pool.spec.max_parallel,
         drift_parallel=pool.spec.drift_parallel,
         queued=runs.queued,
         active=runs.at_work,
         checks=runs.checks,
         drained=None if drained is None else DrainedJson(person=drained.person, at=drained.at),
-        workers=[WorkerJson.model_validate(worker) for worker in workers],
+        workers=[_worker(worker) for worker in workers],
+    )
+
+
+def _worker(seen: WorkerSeen) -> WorkerJson:
+    tools = None if seen.said.tools is None else {name: list(found) for name, found in seen.said.tools.items()}
+    return WorkerJson(
+        name=seen.name,
+        active=seen.active,
+        places=max(seen.said.places, seen.active),
+        idle=seen.idle,
+        gone=seen.gone,
+        version=seen.said.version,
+        tools=tools,
+        heard_at=seen.heard,
     )

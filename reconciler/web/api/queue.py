@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter
 
 from reconciler.core.queue import rank_of
-from reconciler.core.runs import AT_WORK, Run, RunId, RunStatus
+from reconciler.core.runs import AT_WORK, Run, RunStatus
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
-from reconciler.web.api.pools import closed_pools
 from reconciler.web.api.schemas.runs import PlaceJson, WorkersJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
+from reconciler.web.api.waiting import Waiting
 from reconciler.web.ports import Ports
 
 router = APIRouter(tags=["runs"])
@@ -37,10 +35,8 @@ def list_queue(
     spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
     with ports.store.reading() as reading:
         active = reading.active_runs()
-        first = reading.in_the_way()
-        closed = closed_pools(ports, reading)
+        waiting = Waiting.of(ports, reading)
     mine = [run for run in active if _takes_part(run) and (spaces is None or run.stack.space in spaces)]
-    busy = not any(worker.idle for worker in _workers(ports))
     told, everything = Told.of(caller), caller.sees_everything
 
     def shown(run: Run) -> PlaceJson:
@@ -48,7 +44,7 @@ def list_queue(
             **convert.run_json(run, told).model_dump(by_alias=False),
             at_work=run.status in AT_WORK,
             service=run.holder if everything else None,
-            waits=_waits(run, first, closed, busy=busy),
+            waits=waiting.why(run),
         )
 
     return page(behind(sorted(mine, key=_place), cursor, limit, _place), limit, _place, shown)
@@ -77,16 +73,3 @@ def _takes_part(run: Run) -> bool:
 def _place(run: Run) -> str:
     """Return the sort key and cursor of a run: those at work come first."""
     return f"{0 if run.status in AT_WORK else 1}{rank_of(run)}{run.id}"
-
-
-def _waits(run: Run, first: Mapping[RunId, RunId], closed: Mapping[str, str], *, busy: bool) -> str | None:
-    """Return why a run has not started yet; None for one at work."""
-    if run.status in AT_WORK:
-        return None
-    if run.cancel_requested:
-        return "it is being canceled"
-    if run.id in first:
-        return f"run {first[run.id]} of the same stack goes first"
-    if run.pool in closed:
-        return f"its worker pool {run.pool} {closed[run.pool]}"
-    return "it waits for a free place" if busy else "it starts as soon as the service looks"

@@ -22,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from reconciler.core.phases import Leg
 from reconciler.core.runs import RunId, RunStatus
 from reconciler.engine.pull import Handout, PullEngine, Refused
+from reconciler.engine.roster import Presence
 from reconciler.runner.contract.job import LegReport
 from reconciler.runner.contract.records import report_from_data
 from reconciler.tools.files import strict_json
@@ -69,7 +70,7 @@ async def claim_leg(  # noqa: PLR0917
     over = await run_in_threadpool(_over, ports, body.kept)
     if over:
         return ClaimJson(leg=None, over=over)
-    number = door.engine.ask(pool, body.worker)
+    number = door.engine.ask(pool, body.worker, Presence(body.version, body.places, body.tools))
     try:
         for _ in range(int(_WAIT / _LOOK)):
             offered = await run_in_threadpool(door.engine.answer, pool, body.worker)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from reconciler.core.runs import Run
+from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, StackState, Sync
 from reconciler.store.queries import Reading
 from reconciler.store.stored import RunFilter, StackFilter
@@ -33,8 +32,10 @@ from reconciler.web.api.schemas.runs import RunJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.schemas.stacks import OutputJson, ResourceJson, StackDetailJson, StackJson
 from reconciler.web.api.told import Told
+from reconciler.web.api.waiting import Waiting
+from reconciler.web.ports import Ports
 from spaces.model.base import MOST_LABELS
-from spaces.model.stack import ToolName
+from spaces.model.tools import ToolName
 from spaces.names import StackId
 
 router = APIRouter(prefix="/stacks", tags=["stacks"])
@@ -88,7 +89,7 @@ def list_stacks(
 def get_stack(ports: PortsIn, caller: CallerIn, space: str, name: str) -> StackDetailJson:
     """Return a stack."""
     with ports.store.reading() as reading:
-        return shown_stack(reading, caller, find_stack(reading, caller, space, name), ports.now())
+        return shown_stack(ports, reading, caller, find_stack(reading, caller, space, name))
 
 
 @router.get("/{space}/{name}/runs")
@@ -157,17 +158,20 @@ def find_stack(reading: Reading, caller: Caller, space: str, name: str) -> Stack
     return found
 
 
-def shown_stack(reading: Reading, caller: Caller, stack: StackState, now: datetime) -> StackDetailJson:
+def shown_stack(ports: Ports, reading: Reading, caller: Caller, stack: StackState) -> StackDetailJson:
     """Return a stack, with its newest run if the caller may read runs."""
     last = reading.last_runs([stack.id]) if caller.allows(Right.RUN_READ, stack.id.space) else {}
-    shown = convert.stack_json(stack, last.get(stack.id), Told.of(caller))
+    run = last.get(stack.id)
+    shown = convert.stack_json(stack, run, Told.of(caller))
+    queued = run is not None and run.status is RunStatus.QUEUED
     return StackDetailJson(
         **dict(shown),
         dependencies=dependencies_json(caller, stack),
         dependents=dependents_json(reading, caller, stack.id),
         next=[convert.next_json(timer, stack) for timer in reading.timers(stack.id)],
         interrupted=interrupted_json(reading, caller, stack),
-        frozen=frozen_json(stack, now, Told.of(caller)),
+        frozen=frozen_json(stack, ports.now(), Told.of(caller)),
+        waits=Waiting.of(ports, reading).why(run) if run is not None and queued else None,
     )
 
 

@@ -142,7 +142,7 @@ def _queue(ports: Ports, caller: Caller, space: str, name: str, right: Right, re
 def _changed(ports: Ports, caller: Caller, state: StackState) -> StackDetailJson:
     ports.wake()
     with ports.store.reading() as reading:
-        return shown_stack(reading, caller, state, ports.now())
+        return shown_stack(ports, reading, caller, state)
 
 
 def _basis(caller: Caller, right: Right, stack: StackId) -> str:

@@ -27,7 +27,7 @@ from reconciler.web.views.actions import is_active, stack_actions, stack_forms
 from reconciler.web.views.drift import drift_view
 from reconciler.web.views.standing import stack_standing
 from reconciler.web.views.tones import stack_tone
-from spaces.model.stack import ToolName
+from spaces.model.tools import ToolName
 from spaces.names import SpaceName, StackId
 
 router = APIRouter(prefix="/stacks", route_class=PageRoute)

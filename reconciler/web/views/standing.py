@@ -8,7 +8,7 @@ from reconciler.core.reasons import RETRYABLE, TOOL_FAILURES, Reason
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.web.api.schemas.runs import RunJson
-from reconciler.web.api.schemas.stacks import StackJson
+from reconciler.web.api.schemas.stacks import StackDetailJson, StackJson
 from reconciler.web.views.tones import Tone, condition_of, is_drifted, run_tone, stack_tone
 
 
@@ -94,7 +94,9 @@ def stack_standing(stack: StackJson) -> Standing:
         advice = "The service tries again by itself."
     elif not advice and tone is Tone.BAD:
         advice = _RETRY
-    return Standing(tone, stack.reason, sentence(ready.message) or f"{stack.sync}.", advice)
+    waits = stack.waits if isinstance(stack, StackDetailJson) else None
+    said = "; ".join(filter(None, (ready.message, waits)))
+    return Standing(tone, stack.reason, sentence(said) or f"{stack.sync}.", advice)
 
 
 def run_standing(run: RunJson) -> Standing:

@@ -15,7 +15,7 @@ from reconciler.worker.worker import Worker
 class EverythingIsOver:
     """A service to which no run is at work any more."""
 
-    def claim(self, _pool: str, _worker: str, kept: list[str]) -> tuple[None, list[str]]:
+    def claim(self, _pool: str, _worker: str, kept: list[str], **_presence: object) -> tuple[None, list[str]]:
         return None, kept
 
 

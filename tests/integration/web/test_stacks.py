@@ -86,9 +86,10 @@ def test_a_stack_has_the_shape_that_programs_rely_on(client: Client, store: SqlS
         "next": [],
         "frozen": None,
         "interrupted": None,
+        "waits": None,
     }
     shown = client.get(PATH).json()
-    del shown["dependencies"], shown["dependents"], shown["next"], shown["frozen"], shown["interrupted"]
+    del shown["dependencies"], shown["dependents"], shown["next"], shown["frozen"], shown["interrupted"], shown["waits"]
     assert client.get(STACKS).json() == {"items": [shown], "next": None}
 
 

@@ -31,6 +31,8 @@ def using(name: str, wanted: str, in_space: str | None = None) -> bytes:
         ("  engine: local\n  maxParallel: 0\n", [("invalid-value", 2, 16)]),
         ("  engine: local\n  maxParallel: '2'\n", [("wrong-type", 2, 16)]),
         ("  engine: local\n  maxParallel: 2\n  driftParallel: 3\n", [("invalid-value", 3, 18)]),
+        ("  engine: local\n  tools: [script, terafrom]\n", [("invalid-value", 2, 19)]),
+        ("  engine: local\n  tools: []\n", [("invalid-value", 2, 10)]),
     ],
 )
 def test_what_no_pool_can_say(spec: str, expected: list) -> None:
@@ -48,12 +50,26 @@ def test_what_no_pool_can_say(spec: str, expected: list) -> None:
             ["t/s.yaml:1 unknown-pool it must be in team, or in a space that team inherits from"],
         ),
         ({"p.yaml": pool("default")}, ["p.yaml:1 reserved-name give it another name"]),
+        (
+            {"p.yaml": pool("big", LOCAL | {"tools": ["ansible"]}), "s.yaml": using("s", "big")},
+            ["s.yaml:1 pool-lacks-tool name another pool, or add terraform to spec.tools of this one"],
+        ),
+        ({"p.yaml": pool("big", LOCAL | {"tools": ["ansible", "terraform"]}), "s.yaml": using("s", "big")}, []),
     ],
-    ids=["good", "the machine", "unknown", "does not flow", "the name of the machine"],
+    ids=["good", "the machine", "unknown", "does not flow", "the name of the machine", "another tool", "its tool"],
 )
 def test_a_pool_is_a_good_that_flows_down(files: dict, expected: list) -> None:
     told = validate_files(files)
     assert [f"{it.position.file}:{it.position.line} {it.code} {it.hint}" for it in told] == expected
+
+
+def test_a_pool_keeps_a_tool_that_a_stack_in_force_uses() -> None:
+    before = begin({"p.yaml": pool("big"), "s.yaml": using("s", "big")})
+    after = go_on(before, {"p.yaml": pool("big", LOCAL | {"tools": ["ansible"]})})
+    (told,) = after.diagnostics
+    assert (told.code, told.position.file) == ("still-in-use", "s.yaml")
+    assert "the machines of WorkerPool root/big do not have" in told.summary
+    assert pools(after.documents)["root/big"].tools is None
 
 
 def test_stacks_take_the_nearest_pool_and_their_digest_does_not_know_it() -> None:

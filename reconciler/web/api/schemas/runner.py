@@ -11,6 +11,9 @@ from reconciler.web.api.schemas.shapes import Shape
 WorkerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$")]
 RunName = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{26}$")]
 
+ToolKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+ToolVersion = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
+
 
 class ClaimBody(Shape):
     """A worker that has a free place. `kept` are the runs whose files it still has."""
@@ -18,6 +21,10 @@ class ClaimBody(Shape):
     worker: WorkerName = Field(description="The worker's name, the same after each of its starts.")
     version: str = Field(max_length=64, description="The worker's version, which must be the service's.")
     kept: list[RunName] = Field(default_factory=list, max_length=1000)
+    places: int = Field(1, ge=1, le=1000, description="How many runs the worker does at once.")
+    tools: dict[ToolKey, Annotated[list[ToolVersion], Field(max_length=100)]] | None = Field(
+        None, max_length=100, description="The tools that it found, each with its versions; null while it looks."
+    )
 
 
 class LegJson(Shape):

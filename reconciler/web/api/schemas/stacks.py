@@ -160,13 +160,17 @@ class InterruptedJson(Shape):
 
 
 class StackDetailJson(StackJson):
-    """A stack with its dependencies and dependents, as far as the caller may read them, and what comes by the clock."""
+    """A stack with its dependencies and dependents, as far as the caller may read them, and what comes by the clock.
+
+    `waits`: why its newest run has not started yet, while that is queued.
+    """
 
     dependencies: list[DependencyJson]
     dependents: list[DependencyJson]
     next: list[NextJson]
     frozen: FrozenJson | None
     interrupted: InterruptedJson | None
+    waits: str | None
 
 
 class ResourceJson(Shape):

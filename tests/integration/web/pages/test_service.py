@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.doctor import examine, shown_settings
+from reconciler.engine.pull import PullEngine
+from reconciler.engine.roster import Presence
 from reconciler.settings import Settings
-from reconciler.web.ports import Ports
+from reconciler.web.ports import Ports, RunnerDoor
 from tests.integration.web.pages.person import Person
 from tests.integration.web.pages.test_pages import check_markup
+from tests.unit.spaces.builders import begin, doc
 
 AsUser = Callable[[str], Person]
 
@@ -29,7 +32,15 @@ def ports(ports: Ports, tmp_path: Path) -> Ports:
     )
     settings = Settings.load({"listen": "127.0.0.1:1"}, environ, tmp_path)
     found = settings.model_copy(update={"database_url": None, "config_url": None, "data_dir": tmp_path / "new"})
-    return replace(ports, settings=lambda: shown_settings(settings), examine=lambda: examine(found))
+    documents = begin({"p.yaml": doc("WorkerPool", "far", {"engine": "pull"})}).documents
+    engine = PullEngine(tmp_path / "data", lambda: None)
+    return replace(
+        ports,
+        settings=lambda: shown_settings(settings),
+        examine=lambda: examine(found),
+        documents=lambda: documents,
+        runner=RunnerDoor(engine, 4096),
+    )
 
 
 def test_admins_see_how_the_service_is_set_up_and_what_the_doctor_finds(operator: Person, as_user: AsUser) -> None:
@@ -67,3 +78,15 @@ def test_a_pool_is_drained_and_resumed(operator: Person, as_user: AsUser) -> Non
     assert operator.submit(f"{pool}/resume", page.forms["/sign-out"]).status == 409
     rita = as_user("rita")
     assert rita.submit(f"{pool}/drain", rita.see("/").forms["/sign-out"]).status == 404
+
+
+def test_the_queue_shows_the_workers_of_a_pool(operator: Person, ports: Ports) -> None:
+    assert ports.runner is not None
+    engine = ports.runner.engine
+    engine.ask("root/far", "w<1>", Presence("0.1", 2, {"script": [], "terraform": ["1.9.8", "1.5.7"]}))
+    engine.ask("root/far", "w2")
+    engine.roster._entries["root/far", "w2"].heard -= 60
+    page = operator.see("/queue")
+    check_markup(page)
+    assert "w<1> 0 of 2 0.1 script, terraform 1.9.8/1.5.7" in page.text
+    assert "w2 0 of 1 not known yet" in page.text

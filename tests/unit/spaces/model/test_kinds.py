@@ -8,7 +8,8 @@ from spaces.model.explain import did_you_mean, dotted, shown
 from spaces.model.kinds import SPECS
 from spaces.model.repository import RepositorySpec, SecretRef, is_branch
 from spaces.model.space import SpaceSpec
-from spaces.model.stack import ContextUse, OnDelete, StackSpec, ToolName
+from spaces.model.stack import ContextUse, OnDelete, StackSpec
+from spaces.model.tools import ToolName
 from spaces.model.variables import VariableClass, classify_variable
 from spaces.names import Kind
 from spaces.reading.resources import parse_file

@@ -1,0 +1,59 @@
+"""Why a queued run has not started yet: in words, for the queue and for its stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from reconciler.core.runs import Run, RunId, RunStatus
+from reconciler.store.pools import PoolRuns
+from reconciler.store.queries import Reading
+from reconciler.web.ports import Ports
+from spaces.effective.pools import pools
+from spaces.model.pool import EngineName
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What keeps queued runs waiting at this moment."""
+
+    first: Mapping[RunId, RunId]
+    """The run that each of some runs is behind."""
+    closed: Mapping[str, str]
+    """The pools of which nothing starts, each with the words for why."""
+    busy: bool
+    """Whether this service has no free place."""
+
+    @classmethod
+    def of(cls, ports: Ports, reading: Reading) -> Self:
+        """Find what keeps runs waiting."""
+        busy = not any(count for (_, state), count in ports.workers().items() if state == "idle")
+        return cls(reading.in_the_way(), _closed(ports, reading), busy)
+
+    def why(self, run: Run) -> str | None:
+        """Return why a run has not started yet; None for one that has, or does not wait for a place."""
+        if run.status is not RunStatus.QUEUED:
+            return None
+        if run.cancel_requested:
+            return "it is being canceled"
+        if run.id in self.first:
+            return f"run {self.first[run.id]} of the same stack goes first"
+        if run.pool in self.closed:
+            return f"its worker pool {run.pool} {self.closed[run.pool]}"
+        return "it waits for a free place" if self.busy else "it starts as soon as the service looks"
+
+
+def _closed(ports: Ports, reading: Reading) -> dict[str, str]:
+    drained, counts, found = reading.drained_pools(), reading.count_by_pool(), pools(ports.documents())
+    limits = {name: spec.max_parallel for name, spec in found.items() if spec.max_parallel is not None}
+    full = {name for name, most in limits.items() if counts.get(name, PoolRuns()).at_work >= most}
+    alone: set[str] = set()
+    if ports.runner is not None:
+        served = ports.runner.engine.served()
+        alone = {name for name, spec in found.items() if spec.engine is EngineName.PULL and name not in served}
+    return {
+        **dict.fromkeys(alone, "has no worker"),
+        **dict.fromkeys(full, "is full"),
+        **dict.fromkeys(drained, "is drained"),
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +50,7 @@ from reconciler.loop.desired.restore import differs, with_remembered
 from reconciler.loop.desired.seen import Noting, suspend_if_restored
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
+from reconciler.loop.leading import ALONE, SHARED, Leadership
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.policies.reviews import review_effect
 from reconciler.loop.runs.dispatch import Dispatcher
@@ -63,6 +64,7 @@ from reconciler.runner.contract.job import TfstateAccess
 from reconciler.setting_sources import SettingsError
 from reconciler.settings import MetricsAccess, Settings
 from reconciler.store.belonging import check_belonging
+from reconciler.store.protocol import Transaction
 from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import ConfigurationState
@@ -129,13 +131,20 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         readings = Readings.at(directory)
         closing.callback(readings.close)
         metrics = Metrics()
-        follower = _follower(settings, store, open_secrets(settings), readings, metrics)
+        alone = settings.database.startswith("sqlite")
+        leadership = Leadership(store, holder_of(settings.data_dir), ALONE if alone else SHARED, engine.wake)
+        follower = _follower(settings, store, open_secrets(settings), readings, metrics, leadership.check)
         closing.callback(follower.close)
-        yield _assemble(settings, store, engine, follower, metrics, port, watching)
+        yield _assemble(settings, store, engine, follower, leadership, metrics, port, watching)
 
 
-def _follower(
-    settings: Settings, store: SqlStore, own_secrets: SecretSources, readings: Readings, metrics: Metrics
+def _follower(  # noqa: PLR0917
+    settings: Settings,
+    store: SqlStore,
+    own_secrets: SecretSources,
+    readings: Readings,
+    metrics: Metrics,
+    fence: Callable[[Transaction], None] = lambda _: None,
 ) -> Follower:
     mirrors = Mirrors(settings.data_dir.absolute() / "mirrors")
     world = World()
@@ -145,7 +154,7 @@ def _follower(
     def told(verdict: Verdict) -> None:
         metrics.policy_decided(verdict.type, "error" if verdict.error else verdict.result.value)
 
-    return Follower(store, mirrors, remotes, readings.read, check, partial(ask_config, told=told), world)
+    return Follower(store, mirrors, remotes, readings.read, check, partial(ask_config, told=told), fence, world)
 
 
 def _assemble(  # noqa: PLR0917
@@ -153,11 +162,12 @@ def _assemble(  # noqa: PLR0917
     store: SqlStore,
     engine: LocalEngine,
     follower: Follower,
+    leadership: Leadership,
     metrics: Metrics,
     port: int | None,
     watching: Watching | None,
 ) -> Service:
-    holder = holder_of(settings.data_dir)
+    holder = leadership.holder
     host, own_port = settings.host_and_port
 
     directory, rules = settings.data_dir.absolute(), _rules(settings)
@@ -179,8 +189,9 @@ def _assemble(  # noqa: PLR0917
     policies = PlanPolicies(store, follower, metrics)
     recorder = Recorder(store, engines, metrics, lambda run: merged_at(follower, run), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
-    loop = Loop(store, engines, follower, fetcher, dispatcher, recorder, metrics, holder)
+    loop = Loop(store, engines, follower, fetcher, dispatcher, recorder, metrics, leadership)
     metrics.show_workers(dispatcher.workers)
+    metrics.show_leader(lambda: leadership.leads)
     if watching is not None:
         loop.watching = watching
     ports = Ports(

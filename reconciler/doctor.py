@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -21,9 +21,10 @@ from reconciler.issuer.examining import examine_issuer
 from reconciler.issuer.keyring import Keyring
 from reconciler.loop.desired.repositories import Remotes
 from reconciler.loop.service import utc_now
+from reconciler.services import leader_of
 from reconciler.settings import Settings
 from reconciler.store.sql import open_store
-from reconciler.store.stored import StoreError
+from reconciler.store.stored import ServiceSeen, StoreError
 from reconciler.tools.installed import installed
 from reconciler.tools.versions import Found
 from reconciler.web.ports import Finding, SettingValue
@@ -86,16 +87,30 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with store.reading() as reading:
-            state = reading.configuration()
+            state, services, leader = reading.configuration(), reading.services(), leader_of(reading, utc_now())
     except StoreError as error:
         yield Finding("error", "database", str(error))
         return
     finally:
         store.close()
     yield Finding("ok", "database", shown)
+    if services:
+        yield _services(services, leader)
     yield from _secrets(settings, state.by_name or ())
     if state.halted is not None:
         yield Finding("warning", "configuration", f"halted: {state.halted.reason}: {state.halted.message}")
+
+
+def _services(services: Sequence[ServiceSeen], leader: str | None) -> Finding:
+    """Say who uses the database, and who of them follows the configuration."""
+    told = [
+        f"{it.holder} on {it.host} ({it.version}){', which follows the configuration' if it.holder == leader else ''}"
+        for it in services
+    ]
+    found = "; ".join(told)
+    if len({it.version for it in services}) > 1:
+        return Finding("warning", "services", found, "they are of several versions: end the upgrade")
+    return Finding("ok", "services", found)
 
 
 def _secrets(settings: Settings, by_name: Iterable[str]) -> Iterator[Finding]:

@@ -126,6 +126,9 @@ class Metrics:
             registry=registry,
         )
         self._followed: set[str] = set()
+        self._leader = Gauge(
+            NAMESPACE + "leader", "1 where this service follows the configuration, else 0.", registry=registry
+        )
         self._workers = Workers()
         registry.register(self._workers)
 
@@ -167,6 +170,10 @@ class Metrics:
         """
         self._runs.stacks = stacks
         self.registry.register(GaugesOfStore(gauges))
+
+    def show_leader(self, leads: Callable[[], bool]) -> None:
+        """Read from this function whether this service follows the configuration."""
+        self._leader.set_function(leads)
 
     def show_workers(self, workers: Callable[[], Mapping[tuple[str, str], int]]) -> None:
         """Read from this function how many workers of this service there are, by (pool, state)."""

@@ -178,6 +178,7 @@ def _wipe() -> Iterator[str]:
     yield f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"
     yield "INSERT INTO configuration (id, body) VALUES (1, '{}')"
     yield "INSERT INTO audit_head (id, number, hash) VALUES (1, 0, '')"
+    yield f"INSERT INTO usable (id, oldest) VALUES (1, '{SCHEMA_VERSION}')"
     yield f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
     yield f"TRUNCATE {VERSION_TABLE}"
     yield f"INSERT INTO {VERSION_TABLE} VALUES ('{SCHEMA_VERSION}')"

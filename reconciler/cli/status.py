@@ -38,6 +38,7 @@ def command(form: str) -> None:
     )
     print_record(status, columns, form)
     for title, lines in (
+        ("services", map(_service, status.get("services", ()))),
         ("sources", map(_source, status["sources"])),
         ("pinned", map(_pin, status.get("pins", ()))),
         ("rollouts", map(_rollout, status.get("rollouts", ()))),
@@ -48,6 +49,11 @@ def command(form: str) -> None:
             click.echo(f"\n{title}")
             for each in found:
                 click.echo(f"  {each}")
+
+
+def _service(service: Mapping[str, Any]) -> str:
+    does = "follows the configuration" if service["leads"] else f"last seen {moment('seenAt')(service)} UTC"
+    return f"{service['name']} on {service['host']}, version {service['version']}: {does}"
 
 
 def _source(source: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from reconciler.loop.concern import Concern, WorkDone
 from reconciler.loop.desired.fetch import Fetcher
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.seen import Noting
+from reconciler.loop.leading import Leadership
 from reconciler.loop.policies.deliveries import Deliveries
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.notification import Notifier
@@ -70,7 +71,7 @@ class Loop:
     dispatcher: Dispatcher
     recorder: Recorder
     metrics: Metrics
-    holder: str
+    leadership: Leadership
     watching: Watching = _nobody
     watcher: Watcher = field(init=False)
     scheduler: Scheduler = field(init=False)
@@ -104,7 +105,7 @@ class Loop:
         engine, store, recorder, dispatcher = self.engine, self.store, self.recorder, self.dispatcher
         self.inquiries = Inquiries(engine.wake)
         pushes = PushPolicies(store, self.follower, self.metrics)
-        self.watcher = Watcher(self.follower, self.fetcher, engine.wake, utc_now)
+        self.watcher = Watcher(self.follower, self.fetcher, self.leadership, engine.wake, utc_now)
         self.scheduler = Scheduler(
             store, engine, dispatcher, recorder, pushes, self.inquiries, self.holder, self._changed
         )
@@ -144,6 +145,11 @@ class Loop:
         self._watch = Concern("taking in what was fetched", self.watcher.step)
 
     @property
+    def holder(self) -> str:
+        """The name of this service among those that share the store."""
+        return self.leadership.holder
+
+    @property
     def passed(self) -> bool:
         """Whether a first look at the repositories went through."""
         return self.watcher.passed
@@ -174,7 +180,8 @@ class Loop:
 
     def look(self) -> None:
         """Fetch everything and take it in."""
-        self.watcher.look()
+        with self.leadership.for_now():
+            self.watcher.look()
 
     def step(self, timeout: float) -> bool:
         """Take up every concern but the repositories; wait up to `timeout` seconds for a leg to end.
@@ -211,6 +218,7 @@ class Loop:
 
     def run(self) -> None:
         """Go on until `stop`. A concern that fails is logged and tried again; the loop and the others go on."""
+        self.leadership.start()
         while not (self._stopped.is_set() or self._drained):
             started = time.monotonic()
             failing = any(concern.backoff.failing for concern in self._all)
@@ -227,6 +235,7 @@ class Loop:
             if failure is not None or made:
                 result = FAILURE if failure is not None else HALTED if self.follower.halted else SUCCESS
                 self.metrics.pass_ended(result, time.monotonic() - started, utc_now())
+        self.leadership.close()
         self.inquiries.close()
         self.notifier.close()
         self.renewal.close()
@@ -241,6 +250,7 @@ class Loop:
     def drain(self, seconds: float) -> None:
         """End `run` once no run is at work here, at the latest after some seconds; start nothing more until then."""
         self._drains_until = time.monotonic() + seconds
+        self.leadership.resign()
         self.engine.wake()
 
     @property
@@ -302,7 +312,7 @@ class Loop:
         return _made(self.watcher.known and self.checks.step(now))
 
     def _start(self, now: datetime) -> WorkDone:
-        starting = self.watcher.known and self._drains_until is None
+        starting = self.watcher.known and not self.watcher.behind and self._drains_until is None
         return _made(starting and self.dispatcher.claim(now))
 
     def _wait(self, _now: datetime) -> WorkDone:

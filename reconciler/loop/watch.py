@@ -1,13 +1,15 @@
 """Looks at the repositories beside the runs, and takes in what is new.
 
 The loop calls `step` in each pass. A fetch runs in a thread; all that it brings is taken in by the loop's own thread,
-which alone changes the world. `look` does the same at once, for a single pass.
+which alone changes the world. `look` does the same at once, for a single pass. Of several services one leads: it judges
+what it fetched. The others take what it recorded from the store, and fetch so that they have the files of that.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,12 +17,20 @@ from datetime import datetime
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
 from reconciler.loop.concern import WorkDone
+from reconciler.loop.desired.advance import FOR_EVERYBODY
 from reconciler.loop.desired.fetch import Fetched, Fetcher
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.repositories import CannotFollow
+from reconciler.loop.leading import Leadership
+from reconciler.repeating import Repeating
 from reconciler.store.stored import StoreError
 
 _log = logging.getLogger(__name__)
+
+_AGAIN = 1.0
+"""Seconds between the fetches of a service that lacks files of what is in force."""
+_PATIENCE = 30.0
+"""After so many seconds of failed fetches another service is to lead."""
 
 
 @dataclass(slots=True)
@@ -29,6 +39,7 @@ class Watcher:
 
     follower: Follower
     fetcher: Fetcher
+    leadership: Leadership
     wake: Callable[[], None]
     """Is called, from a thread, when a fetch has ended."""
     now: Callable[[], datetime]
@@ -36,7 +47,17 @@ class Watcher:
     """Whether a first look at the repositories went through."""
     known: bool = False
     """Whether this process knows what is desired."""
+    behind: bool = False
+    """Whether this process lacks files of what is in force, which the fetch under way may bring."""
     _asked: threading.Event = field(default_factory=threading.Event)
+    _lacking: bool = False
+    """Whether a fetch is wanted for this process alone."""
+    _looked: float = float("-inf")
+    _term: int = 0
+    """The term of this service in which it has taken over."""
+    _failing_since: float | None = None
+    """Since when the configuration repository cannot be fetched here, by the clock of `time.monotonic`."""
+    _problems: Repeating = field(default_factory=Repeating)
     _fetching: threading.Thread | None = None
     _fetched: Fetched | None = None
     _untaken: bool = False
@@ -59,15 +80,19 @@ class Watcher:
         self.passed = True
 
     def learn(self, now: datetime) -> bool:
-        """Return whether this process knows what is desired. At its start it restores that."""
-        if not self.known:
-            try:
-                self.follower.catch_up(now)
-            except (CannotFollow, GitError) as error:
-                # Before the first fetch that is no wonder.
-                _log.log(logging.WARNING if self.passed else logging.DEBUG, "%s", error)
-                return False
-            self.known = True
+        """Return whether this process knows what is desired. At its start it restores that, and follows the leader."""
+        if self.known and self.leadership.leads and self._term == self.leadership.term:
+            return True
+        try:
+            self._catch_up(now)
+        except (CannotFollow, GitError) as error:
+            # Before the first fetch that is no wonder.
+            if self.passed and self._problems.is_due(str(error)):
+                _log.warning("%s", error)
+            self._lacking = True
+            return self.known
+        self._problems.end()
+        self.known = True
         return True
 
     def step(self, now: datetime) -> WorkDone:
@@ -87,6 +112,7 @@ class Watcher:
                 self.ask()
                 raise
             self._untaken = False
+        self.behind = False
         self.passed = True
         return WorkDone.MADE if fetched else WorkDone.NONE
 
@@ -104,9 +130,16 @@ class Watcher:
     def _begin(self) -> WorkDone:
         asked = self._asked.is_set()
         self._asked.clear()
+        if asked and not self.leadership.leads:
+            self.leadership.ask()
+        elif not asked and self.leadership.leads:
+            asked = self.leadership.is_asked()
+        if self._lacking and time.monotonic() - self._looked >= _AGAIN:
+            asked = True
         wanted = self.follower.wanted()
         if not asked and self.fetcher.next_due(wanted) > 0:
             return WorkDone.UNDER_WAY if self._untaken else WorkDone.NONE
+        self._lacking, self._looked = False, time.monotonic()
         self._fetching = threading.Thread(
             target=self._fetch, args=(wanted,), kwargs={"everything": asked}, name="fetch", daemon=True
         )
@@ -122,6 +155,36 @@ class Watcher:
             self.wake()
 
     def _take_in(self, fetched: Fetched, now: datetime) -> None:
-        """Bring the world to the store's generation, then take in what is new."""
-        self.follower.catch_up(now)
-        self.follower.advance(fetched, now)
+        """Bring the world to the store's generation; whoever leads then takes in what is new."""
+        self._mind_failures(fetched)
+        if self.leadership.leads:
+            self._catch_up(now)
+            self.follower.advance(fetched, now)
+        elif self.learn(now):
+            self.follower.refresh()
+
+    def _catch_up(self, now: datetime) -> None:
+        term, leads = self.leadership.term, self.leadership.leads
+        changed = self.follower.catch_up(now, writing=leads)
+        if leads and term != self._term:
+            self.follower.correct(now)
+            if self._term or self.known:
+                # What only the one before knew of the repositories is found again.
+                self.ask()
+            self._term = term
+        elif changed and not leads:
+            self.follower.record()
+            self.behind = self._lacking = self.follower.lacks_sources()
+
+    def _mind_failures(self, fetched: Fetched) -> None:
+        """Let another service lead where only this one cannot reach the configuration repository, for all it knows."""
+        result = fetched.get(self.follower.wanted()[0])
+        if result is None:
+            return
+        failed = isinstance(result, GitError) and result.reason not in FOR_EVERYBODY
+        if not failed:
+            self._failing_since = None
+            return
+        self._failing_since = self._failing_since or time.monotonic()
+        if self.leadership.leads and time.monotonic() - self._failing_since > _PATIENCE:
+            self.leadership.pass_on()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, delete, or_, select
 
 from reconciler.store import rows, tables
 from reconciler.store.bases import ReadingBase, WritingBase
@@ -36,3 +36,13 @@ class LeaseWriting(LeaseReading, WritingBase):
             .returning(_LEASES.c.name)
         )
         return self._connection.execute(statement).first() is not None
+
+    def holds_lease(self, name: str, holder: str) -> bool:
+        """Whether somebody holds a lease, which nobody else can take before the transaction ends."""
+        query = self._locked(select(_LEASES.c.holder).where(_LEASES.c.name == name))
+        return bool(self._connection.execute(query).scalar() == holder)
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Give a lease up, if it is still held."""
+        mine = and_(_LEASES.c.name == name, _LEASES.c.holder == holder)
+        self._connection.execute(delete(_LEASES).where(mine))

@@ -274,6 +274,21 @@ class Transaction(Reading, Protocol):
     def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
         """Take or extend a lease; return False if somebody else holds it."""
 
+    def holds_lease(self, name: str, holder: str) -> bool:
+        """Whether somebody holds a lease, which nobody else can take before the transaction ends."""
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Give a lease up, if it is still held."""
+
+    def put_service(self, holder: str, host: str, version: str, now: datetime) -> None:
+        """Note that a service is there, and forget those that were not heard of for a day."""
+
+    def ask_to_look(self, holder: str, now: datetime) -> None:
+        """Note that a service was asked to look at the repositories, for the one that does."""
+
+    def remove_service(self, holder: str) -> None:
+        """Note that a service is gone."""
+
     def append_audit(self, events: Iterable[AuditEvent]) -> None:
         """Append rows to the audit log. Call it as the last step of a transaction: it makes others wait."""
 

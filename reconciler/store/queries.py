@@ -35,6 +35,7 @@ from reconciler.store.stored import (
     Provenance,
     ResourceFilter,
     RunFilter,
+    ServiceSeen,
     Session,
     StackFilter,
     StoredApproval,
@@ -237,6 +238,15 @@ class Reading(Protocol):
 
     def lease(self, name: str) -> Lease | None:
         """Return the lease of this name, even one that has ended; None if nobody ever took it."""
+
+    def services(self) -> list[ServiceSeen]:
+        """Return the services that were seen within a day, by their names."""
+
+    def oldest_schema(self) -> str:
+        """Return the oldest schema that a program may know to use the database as it is now."""
+
+    def clock(self, now: datetime) -> datetime:
+        """Return the time of the database's own clock, which all services share; `now` where it has none."""
 
     def provenance(self, stack: StackId, address: str) -> Provenance | None:
         """Return which runs made a resource and changed it last; None: the stack has no such resource."""

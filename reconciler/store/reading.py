@@ -34,6 +34,7 @@ from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.rollouts import RolloutReading
 from reconciler.store.selecting import ACTIVE_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
+from reconciler.store.services import ServiceReading
 from reconciler.store.stored import (
     ConfigurationState,
     Health,
@@ -69,6 +70,7 @@ class SqlReading(
     QueueReading,
     RetentionReading,
     RevisionReading,
+    ServiceReading,
     TfstateReading,
     TimerReading,
 ):

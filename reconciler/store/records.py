@@ -36,6 +36,7 @@ def configuration_to_json(state: ConfigurationState) -> dict[str, Any]:
         "changedAt": moment_text(state.changed_at),
         "database": state.database,
         "pins": {str(stack): pin_to_json(pin) for stack, pin in state.pins.items()},
+        "version": state.version,
     }
 
 
@@ -71,6 +72,7 @@ def configuration_from_json(body: dict[str, Any]) -> ConfigurationState:
         changed_at=moment(body["changedAt"]),
         database=body.get("database"),
         pins={StackId.parse(stack): pin_from_json(pin) for stack, pin in body.get("pins", {}).items()},
+        version=body.get("version"),
     )
 
 

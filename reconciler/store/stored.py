@@ -94,6 +94,8 @@ class ConfigurationState:
     """The id of this database, by which a data directory knows it again."""
     pins: Mapping[StackId, StackPin] = field(default_factory=dict)
     """The stacks that stay at an earlier revision of themselves in this generation."""
+    version: str | None = None
+    """The version that worked out what is desired: another one may hash the same otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,12 +277,30 @@ class Announcement:
     """How often somebody took it to send it. It fences off whoever took it before."""
 
 
+LEADER = "leader"
+"""The lease of the service that follows the configuration."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """That one service does something that only one may do at a time, until then. `holder` is its data directory."""
 
     holder: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSeen:
+    """A service that uses the database. `schema` is the newest that it knows."""
+
+    holder: str
+    host: str
+    """The name of its machine."""
+    version: str
+    schema: str
+    seen_at: datetime
+    asked_at: datetime
+    """When it was last asked to look at the repositories; 1970: never."""
 
 
 @dataclass(frozen=True, slots=True)

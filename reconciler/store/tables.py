@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0027"
+SCHEMA_VERSION = "0030"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -331,6 +331,26 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 """What only one service at a time does, and which one until when."""
+
+services = Table(
+    "services",
+    metadata,
+    Column("holder", NAME, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("schema", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("asked_at", BigInteger, nullable=False, server_default=text("0")),
+)
+"""The services that are at work. `schema` is the newest that each knows."""
+
+usable = Table(
+    "usable",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("oldest", Text, nullable=False),
+)
+"""One row: the oldest schema that a program may know to use the database. Migrations say what it is after them."""
 
 audit = Table(
     "audit",

@@ -39,6 +39,7 @@ from reconciler.store.selecting import (
     AT_WORK_STATUSES,
     is_stack,
 )
+from reconciler.store.services import ServiceWriting
 from reconciler.store.stored import (
     CannotUnseal,
     ConfigurationState,
@@ -69,6 +70,7 @@ class SqlTransaction(
     QueueWriting,
     RetentionWriting,
     RolloutWriting,
+    ServiceWriting,
     TfstateWriting,
     TimerWriting,
     SqlReading,

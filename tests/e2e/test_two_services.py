@@ -83,24 +83,24 @@ def test_two_services_share_the_work_and_never_a_stack(
     record = tmp_path / "applied"
     repo.commit(_stacks(record, "v1", 0.05))
     one, two = pair
-    with one.serving() as first:
-        with two.serving() as second:
-            eventually(lambda: _synced(first, second), 60)
-            told = [_metrics(server) for server in (first, second)]
-            assert sum(each.get("stacks", 0) for each in told) == COUNT, "one service shows what is in the database"
-            eventually(lambda: sum(_metrics(server)["runs_total"] for server in (first, second)) == COUNT)
-            # While the second round is under way a third one comes, and one of the services goes.
-            repo.commit(_stacks(record, "v2", 0.1))
-            eventually(lambda: record.read_text().count("v2 end") >= 10, 30)
-            holders = {
-                row[0] for row in _rows(postgres_url, "SELECT DISTINCT holder FROM runs WHERE holder IS NOT NULL")
-            }
-            assert len(holders) == 2, "one of the services did nothing"
-            second.kill()
+    with one.serving() as first, two.serving() as second:
+        eventually(lambda: _synced(first, second), 60)
+        told = [_metrics(server) for server in (first, second)]
+        assert sum(each.get("stacks", 0) for each in told) == COUNT, "one service shows what is in the database"
+        assert sum(each["leader"] for each in told) == 1, "one service follows the configuration"
+        eventually(lambda: sum(_metrics(server)["runs_total"] for server in (first, second)) == COUNT)
+        # While the second round is under way a third one comes, and one of the services goes.
+        repo.commit(_stacks(record, "v2", 0.1))
+        eventually(lambda: record.read_text().count("v2 end") >= 10, 30)
+        holders = {row[0] for row in _rows(postgres_url, "SELECT DISTINCT holder FROM runs WHERE holder IS NOT NULL")}
+        assert len(holders) == 2, "one of the services did nothing"
+        dead, alive = (first, second) if told[0]["leader"] else (second, first)
+        dead.kill()
+        eventually(lambda: _metrics(alive)["leader"] == 1)
         eventually(lambda: record.read_text().count("v2 start") >= 40, 40)
         # What the dead one held is brought to its end by its next process.
-        with two.serving() as again:
-            eventually(lambda: _synced(first, again), 60)
+        with dead.station.serving() as again:
+            eventually(lambda: _synced(alive, again), 60)
             runs = again.runs()
     spans = _intervals(record)
     _check_intervals(spans)

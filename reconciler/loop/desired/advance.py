@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.core.reasons import Reason
+from reconciler.core.state import Desired
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
@@ -21,9 +22,9 @@ from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.freezing import refreeze
 from reconciler.loop.desired.generation import Changeset, Generations
 from reconciler.loop.desired.holding import kept, put_held
-from reconciler.loop.desired.pinning import Pinning, Pins
+from reconciler.loop.desired.pinning import Pinning, Pins, Settled
 from reconciler.loop.desired.record import from_nowhere, move_stacks, put_desired
-from reconciler.loop.desired.repositories import Places
+from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.restore import loading
 from reconciler.loop.desired.seen import NOT_KNOWN, still_restored
 from reconciler.loop.desired.source_authors import SourceAuthors
@@ -35,6 +36,7 @@ from reconciler.runs.audit import Audited, about_token
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.stored import AuditEvent, ConfigurationState, Halt
 from reconciler.tokens import revoke_tokens
+from reconciler.version import __version__
 from spaces.diagnostics import Diagnostic
 from spaces.documents.changes import Unfounded
 from spaces.documents.documents import PlacedDocuments
@@ -61,6 +63,8 @@ class Advancing:
     source_authors: SourceAuthors
     source_signers: SourceSigners
     pinning: Pinning
+    fence: Callable[[Transaction], None]
+    """Raises where another service follows the configuration by now."""
     _telling: Telling = field(default_factory=Telling)
     halted: bool = False
     """Whether admission stood still when something was last taken in."""
@@ -185,7 +189,7 @@ class Advancing:
 
     def _note_missing(self, way: Way, result: Arrived) -> None:
         """Remember why there is nothing to follow, where every service that looks finds the same."""
-        if isinstance(result, GitError) and result.reason in _FOR_EVERYBODY:
+        if isinstance(result, GitError) and result.reason in FOR_EVERYBODY:
             self.world.missing[way.key] = result.message
         else:
             self.world.missing.pop(way.key, None)
@@ -292,12 +296,30 @@ class Advancing:
             documents={str(kind): count for kind, count in changeset.in_force.documents.counts().items()},
             pins=settled.pins,
             changed_at=now,
+            version=__version__,
         )
         self.places.keep(changeset.in_force.revision)
         # Before the transaction: after a crash in between, the next pass writes the same commit again.
         self.places.record(
             changeset.in_force.revision, {path: file.force for path, file in changeset.admission.held.files.items()}
         )
+        try:
+            return self._write(changeset, fresh, wanted, settled, now, paused=state.restored is not None)
+        except CannotFollow:
+            self.generations.forget(changeset.stacks)
+            raise
+
+    def _write(
+        self,
+        changeset: Changeset,
+        fresh: ConfigurationState,
+        wanted: dict[StackId, Desired],
+        settled: Settled,
+        now: datetime,
+        *,
+        paused: bool,
+    ) -> bool:
+        """Write the next generation, unless another service was first; raise CannotFollow where another one leads."""
         with self.store.writing() as transaction:
             if transaction.configuration().generation != self.world.generation:
                 self.generations.forget(changeset.stacks)
@@ -312,10 +334,8 @@ class Advancing:
                 stack: replace(desired, problem=blocked[stack]) if stack in blocked else desired
                 for stack, desired in wanted.items()
             }
-            leaving, restored = changeset.departures(), state.restored is not None
-            put_desired(
-                transaction, changeset.in_force, wanted, leaving, self.places.count_changes, now, paused=restored
-            )
+            leaving = changeset.departures()
+            put_desired(transaction, changeset.in_force, wanted, leaving, self.places.count_changes, now, paused=paused)
             refreeze(transaction, changeset.in_force.documents, changeset.refrozen, now)
             transaction.put_configuration(fresh)
             put_held(transaction, self.world.admission, changeset.admission, now)
@@ -324,6 +344,7 @@ class Advancing:
             transaction.add_announcements(about_held(documents, changeset.events, fresh.generation, now))
             transaction.add_announcements(about_halt(documents, halted, fresh.halted, fresh.generation, now))
             ended = [*pins_ended, *_end_tokens(transaction, changeset.left, now)]
+            self.fence(transaction)
             transaction.append_audit([*changeset.events, *ended])
         self._unfounded += lost
         self.generations.take_over(changeset, fresh.generation, wanted)
@@ -337,12 +358,13 @@ class Advancing:
             before = transaction.configuration()
             if before.generation == fresh.generation:
                 transaction.put_configuration(fresh)
+                self.fence(transaction)
                 documents = in_force.documents if in_force is not None else PlacedDocuments.empty()
                 told = about_halt(documents, before.halted, fresh.halted, fresh.generation, now)
                 transaction.add_announcements(told)
 
 
-_FOR_EVERYBODY = frozenset(
+FOR_EVERYBODY = frozenset(
     {
         GitReason.BRANCH_NOT_FOUND,
         GitReason.REPOSITORY_EMPTY,

@@ -38,7 +38,7 @@ from reconciler.loop.desired.world import EarlierStack, SourceLocation, World
 from reconciler.policies.checking import check_rego
 from reconciler.policies.documents import ask_config
 from reconciler.proposals import Proposal
-from reconciler.store.protocol import Store
+from reconciler.store.protocol import Store, Transaction
 from reconciler.store.stored import RunFilter
 from spaces.documents.documents import PlacedDocuments
 from spaces.effective.config_policies import AskConfig
@@ -79,6 +79,8 @@ class Follower:
     read: ReadDocuments = read_documents
     check: CheckRego = check_rego
     ask: AskConfig = ask_config
+    fence: Callable[[Transaction], None] = lambda _: None
+    """Is called at the end of every transaction that writes what is in force; raises CannotFollow to undo it."""
     world: World = field(default_factory=World)
     _outside: tuple[InForce, list[ResolvedSource]] | None = None
     """The sources outside the configuration repository, and the configuration that names them."""
@@ -111,10 +113,12 @@ class Follower:
         generations = Generations(world, places, rules)
         about_access = AboutAccess(rules, settings.identity)
         pinning = Pinning(world, self._earlier)
-        self._catching_up = CatchingUp(store, world, places, walking, generations, pinning)
+        self._catching_up = CatchingUp(store, world, places, walking, generations, pinning, self.fence)
         authors = SourceAuthors(store, places, persons, rules)
         signers = SourceSigners(persons)
-        self._advancing = Advancing(store, world, places, walking, generations, about_access, authors, signers, pinning)
+        self._advancing = Advancing(
+            store, world, places, walking, generations, about_access, authors, signers, pinning, self.fence
+        )
 
     @property
     def halted(self) -> bool:
@@ -214,10 +218,29 @@ class Follower:
         with self._still:
             return Base.of(self.world, stack)
 
-    def catch_up(self, now: datetime, *, writing: bool = True) -> bool:
+    def correct(self, now: datetime) -> None:
+        """Write what this version, or these settings, desire otherwise than what is stored."""
+        with self._still:
+            self._catching_up.correct(now)
+
+    def refresh(self) -> None:
+        """Work out anew what could not be read before and can be now, and write nothing."""
+        with self._still:
+            self._catching_up.refresh()
+
+    def record(self) -> None:
+        """Have this service's mirror keep what is in force."""
+        with self._still:
+            self._catching_up.record()
+
+    def lacks_sources(self) -> bool:
+        """Whether this process has not fetched yet what is in force of a source repository."""
+        return self._catching_up.lacks_sources()
+
+    def catch_up(self, now: datetime, *, writing: bool = False) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
-        Who only looks is not `writing`: what is stored is what the last pass found, with its own settings.
+        Whoever does not follow the configuration is not `writing`: what is stored is what the one found who does.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self._still:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,6 +14,7 @@ from rbac.admission.entries import Held, HeldFile
 from rbac.admission.former import Former
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
+from reconciler.core.keeping import StackPin
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import known_keys
 from reconciler.git.trees import Trees
@@ -26,9 +27,10 @@ from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire
 from reconciler.settings import Settings
-from reconciler.store.protocol import Store
+from reconciler.store.protocol import Store, Transaction
 from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState, StackFilter
+from reconciler.version import __version__
 from spaces.catalog import Catalog
 from spaces.composition.reading import FileReading
 from spaces.in_force import InForce
@@ -126,6 +128,7 @@ class CatchingUp:
     walking: Walking
     generations: Generations
     pinning: Pinning
+    fence: Callable[[Transaction], None]
 
     def catch_up(self, now: datetime, *, writing: bool) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
@@ -171,8 +174,26 @@ class CatchingUp:
             if writing:
                 if recorded.earlier or state.by_name is None:
                     self._write(admission, state, now)
-                self._correct(now)
+                self.correct(now)
         return True
+
+    def lacks_sources(self) -> bool:
+        """Whether a source repository was not fetched yet up to where it is in force."""
+        return any(not self.places.source_trees(key).has(tip) for key, tip in self.world.tips.items())
+
+    def refresh(self) -> None:
+        """Work out anew what could not be read, and can be now; nothing is written."""
+        found = self.places.other_checks() if self.world.admission is not None else set()
+        if self.world.admission is not None and found:
+            self._desire(Changeset(self.world.admission, found), self.world.pins, self.world.generation)
+
+    def record(self) -> None:
+        """Have this service's mirror keep what is in force, as that of the service does which judged it."""
+        admission = self.world.admission
+        if admission is not None:
+            revision = admission.in_force.revision
+            self.places.keep(revision)
+            self.places.record(revision, {path: file.force for path, file in admission.held.files.items()})
 
     @staticmethod
     def _by_name(state: ConfigurationState, admission: Admission) -> Iterable[SpacePath]:
@@ -189,6 +210,7 @@ class CatchingUp:
                 transaction.put_held_changes(admission.held_changes, now)
                 transaction.put_held_files(dict(admission.held.to_records()))
                 transaction.put_configuration(replace(state, remembered={}, by_name=tuple(sorted(self.world.by_name))))
+                self.fence(transaction)
 
     def _step_to(self, state: ConfigurationState, revision: Revision, recorded: Recorded, now: datetime) -> bool:
         """Follow another service to its generation, at the cost of what changed; False: everything is to be read."""
@@ -196,8 +218,6 @@ class CatchingUp:
         if before is None or self.world.generation < 0:
             return False
         trees, at = self.places.config_trees(), before.in_force.revision
-        if any(not self.places.source_trees(key).has(tip) for key, tip in state.sources.items()):
-            return False
         held = recorded.held(trees, revision)
         old, new = before.held.files, held.files
         other = {path for path in {*old, *new} if _record(old.get(path)) != _record(new.get(path))}
@@ -213,14 +233,18 @@ class CatchingUp:
         changeset.stacks |= self.walking.users(at, admission) | repinned(before, admission)
         changeset.tips = {key: tip for key, tip in state.sources.items() if self.world.tips.get(key) != tip}
         for key, tip in changeset.tips.items():
-            changeset.stacks |= self.places.users(key, tip)
+            there = self.places.source_trees(key).has(tip)
+            changeset.stacks |= self.places.users(key, tip) if there else self.world.index.of_repository(key)
         pins = self.world.pins
         changeset.stacks |= {it for it in {*pins, *state.pins} if pins.get(it) != state.pins.get(it)}
-        branch = self.generations.desire(changeset)
-        wanted, changeset.pinned = self.pinning.over(branch, state.pins, admission.in_force)
-        changeset.pins = state.pins
-        self.generations.take_over(changeset, state.generation, wanted)
+        self._desire(changeset, state.pins, state.generation)
         return True
+
+    def _desire(self, changeset: Changeset, pins: Mapping[StackId, StackPin], generation: int) -> None:
+        branch = self.generations.desire(changeset)
+        wanted, changeset.pinned = self.pinning.over(branch, pins, changeset.in_force)
+        changeset.pins = pins
+        self.generations.take_over(changeset, generation, wanted)
 
     def _find_again(self, revision: Revision, recorded: Recorded, now: datetime) -> Admission:
         """Read the tree that is in force: the branch's files at the revision, and those that are otherwise."""
@@ -257,12 +281,13 @@ class CatchingUp:
             )
         return f"revision {revision[:12]}, which is in force, is not in the mirror of {url}"
 
-    def _correct(self, now: datetime) -> None:
+    def correct(self, now: datetime) -> None:
         """Write what is desired where the store has something else: a version that hashes otherwise, say."""
         in_force = self.world.in_force
-        assert in_force is not None  # noqa: S101 - called where something was found again
+        if in_force is None:
+            return
         with self.store.reading() as reading:
-            stored = reading.desired()
+            stored, by_this_version = reading.desired(), reading.configuration().version == __version__
         keys = ((self.world.index.repository_of(stack), found.refused) for stack, found in stored.items())
         self.world.refused = {key: refused for key, refused in keys if key and refused is not None}
         differing_stacks = {
@@ -279,8 +304,11 @@ class CatchingUp:
             if self.world.desired[stack].lacks_source and not stored[stack].lacks_source
         }
         differing_stacks -= self.world.untold
-        if differing_stacks:
+        if differing_stacks or not by_this_version:
             with self.store.writing() as transaction:
-                if transaction.configuration().generation == self.world.generation:
+                state = transaction.configuration()
+                if state.generation == self.world.generation:
                     wanted = {stack: self.world.desired[stack] for stack in differing_stacks}
                     put_desired(transaction, in_force, wanted, {}, self.places.count_changes, now)
+                    transaction.put_configuration(replace(state, version=__version__))
+                    self.fence(transaction)

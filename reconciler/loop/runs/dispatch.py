@@ -50,6 +50,7 @@ from reconciler.store.protocol import Store
 from reconciler.store.stored import CannotUnseal, RunFilter
 from reconciler.store.waiting import waiting
 from reconciler.tokens import mint_token
+from reconciler.version import __version__
 from spaces.model.pool import DEFAULT_POOL
 
 _log = logging.getLogger(__name__)
@@ -125,8 +126,10 @@ class Dispatcher:
                 return 0
             limits = limits_of(self.follower.world, reading, self.pull.places)
         with self.store.writing() as transaction:
-            # Whoever is behind the store's generation would start what is no longer desired.
-            if transaction.configuration().generation != self.follower.world.generation:
+            # Whoever is behind the store's generation would start what is no longer desired, and another version may
+            # hash the same otherwise, so that it would take everything for outdated.
+            state = transaction.configuration()
+            if state.generation != self.follower.world.generation or state.version not in {None, __version__}:
                 return 0
             taken = transaction.claim(self.holder, now, LEASE, free, limits)
             found = transaction.stacks([run.stack for run in taken])

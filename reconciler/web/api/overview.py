@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from rbac.access.actions import to_read
 from reconciler.git.remote import redact
+from reconciler.services import leader_of
 from reconciler.store.queries import Reading
 from reconciler.store.stored import ConfigurationState
 from reconciler.version import __version__
@@ -25,6 +26,7 @@ from reconciler.web.api.schemas.overview import (
     FetchJson,
     PinnedJson,
     SealingJson,
+    ServiceJson,
     SpaceJson,
     StatusJson,
 )
@@ -45,6 +47,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         active = reading.active_runs()
         pins = reading.pins()
         rollouts = rollouts_of(reading, caller.spaces(Right.RUN_READ))
+        services, leader = reading.services(), leader_of(reading, ports.now())
     stacks: Counter[str] = Counter()
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
@@ -64,6 +67,17 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
             if readable is None or stack.space in readable
         ],
         rollouts=rollouts,
+        services=[
+            ServiceJson(
+                name=it.holder,
+                host=it.host,
+                version=it.version,
+                leads=it.holder == leader,
+                answers=it.holder == ports.holder,
+                seen_at=it.seen_at,
+            )
+            for it in (services if everything else ())
+        ],
         counts=CountsJson(
             stacks=dict(sorted(stacks.items())),
             runs=dict(sorted(runs.items())),

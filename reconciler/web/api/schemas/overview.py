@@ -103,8 +103,19 @@ class ConfigurationJson(Shape):
     frozen: list[WindowJson]
 
 
+class ServiceJson(Shape):
+    """A service on this database. `leads`: it follows the configuration. `answers`: this is the one that was asked."""
+
+    name: str
+    host: str
+    version: str
+    leads: bool
+    answers: bool
+    seen_at: datetime
+
+
 class StatusJson(ConfigurationJson):
-    """The state of the service. Readers of everything see its sources and documents."""
+    """The state of the service. Readers of everything see its sources and documents, and all services."""
 
     version: str
     ready: bool
@@ -113,6 +124,7 @@ class StatusJson(ConfigurationJson):
     counts: CountsJson
     pins: list[PinnedJson]
     rollouts: list[RolloutJson]
+    services: list[ServiceJson]
 
 
 class SpaceJson(Shape):

@@ -6,7 +6,7 @@ import stat
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +18,7 @@ from reconciler.core.runs import RunKind, RunStatus
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Sync
 from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
-from reconciler.store.stored import ConfigurationState, Halt, KeptDocument, StoreError
+from reconciler.store.stored import LEADER, ConfigurationState, Halt, KeptDocument, StoreError
 from reconciler.web import gauges
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
@@ -80,6 +80,7 @@ ROUTES = [
     ("GET", "/rollouts"),
     ("POST", "/rollouts/production/resume"),
     ("GET", "/pools"),
+    ("GET", "/pools/production/big"),
     ("POST", "/pools/production/big/drain"),
     ("POST", "/pools/production/big/resume"),
     ("GET", "/sealing"),
@@ -119,6 +120,7 @@ OPEN = {("POST", "/api/v1/login"), ("POST", "/api/v1/login/token")}
 RUNNER = {
     ("POST", "/api/runner/v1/pools/{space}/{name}/claim"),
     ("GET", "/api/runner/v1/leg/tree"),
+    ("PUT", "/api/runner/v1/leg/saved"),
     *(("POST", f"/api/runner/v1/leg/{verb}") for verb in ("take", "beat", "log", "end")),
 }
 """What workers ask, with tokens of their own."""
@@ -302,6 +304,8 @@ def test_status(client: Client, store: SqlStore) -> None:
     diagnostic |= {"file": "a.yaml", "line": 1, "column": 2}
     kept = KeptDocument("Stack", "production", "network", "a.yaml", REVISION, "broken")
     with store.writing() as transaction:
+        transaction.put_service("one", "here", "1.2.3", NOW)
+        transaction.take_lease(LEADER, "one", datetime.now(UTC), timedelta(minutes=1))
         transaction.put_configuration(
             ConfigurationState(
                 generation=3,
@@ -323,6 +327,16 @@ def test_status(client: Client, store: SqlStore) -> None:
     assert "secret" not in answer.text
     assert status.pop("version")
     assert status == {
+        "services": [
+            {
+                "name": "one",
+                "host": "here",
+                "version": "1.2.3",
+                "leads": True,
+                "answers": False,
+                "seenAt": "2026-03-01T12:00:00Z",
+            }
+        ],
         "frozen": [],
         "ready": True,
         "url": "https://git.example/config.git",

@@ -203,6 +203,8 @@ def _assemble(  # noqa: PLR0917
         effective=follower.world.effective,
         earlier=follower.run_at,
         proposal=lambda stack, ref, asker: follower.propose(stack, ref, asker, utc_now()),
+        order=lambda wanted: follower.order(wanted, utc_now()),
+        orders_on=bool(settings.order_branches),
         documents=lambda: _documents(follower.world),
         admission=_admission(settings),
         home=lambda file: _home(follower.world, file),
@@ -288,6 +290,8 @@ def local_app(settings: Settings) -> FastAPI:
             effective=lambda stack: known().effective(stack),
             earlier=lambda stack, at: catch_up().run_at(stack, at),
             proposal=lambda stack, ref, asker: catch_up().propose(stack, ref, asker, utc_now()),
+            order=lambda wanted: catch_up().order(wanted, utc_now()),
+            orders_on=bool(settings.order_branches),
             documents=lambda: _documents(known()),
             admission=_admission(settings),
             home=lambda file: _home(known(), file),
@@ -368,11 +372,15 @@ def _check_configuration(settings: Settings) -> None:
     for name, check, value in (
         ("config_url", check_url, settings.config_url),
         ("config_branch", check_branch, settings.config_branch),
+        ("order_branches", check_branch, f"{settings.order_branches}space-name"),
     ):
         try:
             check(value)
         except ValueError as wrong:
             raise SettingsError(f"{name}: {wrong}") from None
+    prefix = settings.order_branches
+    if prefix and settings.config_branch.startswith(prefix):
+        raise SettingsError(f"order_branches: the watched branch {settings.config_branch} must not begin with {prefix}")
 
 
 def _needs_sandbox(settings: Settings, state: ConfigurationState) -> bool:

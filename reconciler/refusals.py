@@ -53,6 +53,9 @@ class Refusal(StrEnum):
     STILL_DESIRED = "StillDesired"
     NOT_CHECKABLE = "NotCheckable"
     NOT_PROPOSABLE = "NotProposable"
+    NOTHING_TO_ORDER = "NothingToOrder"
+    ORDERS_OFF = "OrdersOff"
+    NOT_PUSHED = "NotPushed"
 
 
 class OperationRefused(Exception):

@@ -65,6 +65,17 @@ class Settings(BaseModel):
     config_ssh_key_file: Path | None = Field(
         None, description="A file with the private key for the configuration repository, over ssh."
     )
+    order_branches: str = Field(
+        "station/",
+        max_length=60,
+        description="What the branches begin with on which the service commits instances that people order from "
+        "blueprints. Empty: it commits nothing, and the page shows the document instead.",
+    )
+    order_email: Email = Field(
+        "stationkeeper@localhost",
+        description="The committer's address in these commits, for Git servers that check it; "
+        "the author is who ordered.",
+    )
     data_dir: Path = Field(
         Path("./station-data"), description="The directory for mirrors, runs, keys and the embedded database."
     )

@@ -1,4 +1,4 @@
-"""`station blueprint …`: the blueprints there are, a blueprint's inputs, and the documents that it makes."""
+"""`station blueprint …`: the blueprints there are, their inputs, the documents that they make, and orders."""
 
 from __future__ import annotations
 
@@ -110,9 +110,68 @@ def render(  # noqa: PLR0917
         raise CliError("these inputs make no valid documents")
 
 
+@command.command()
+@click.argument("blueprint")
+@click.option("--version", metavar="VERSION", help="The blueprint's version. Default: the newest.")
+@click.option(
+    "--input",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="An input; repeatable. A secret: NAME=file:SECRET.",
+)
+@click.option("-s", "--space", metavar="SPACE", help="The space of the instance. Default: the blueprint's space.")
+@click.option("--name", metavar="NAME", required=True, help="The name of the instance.")
+@options.output
+@options.common
+def order(  # noqa: PLR0917
+    blueprint: str, version: str | None, given: tuple[str, ...], space: str | None, name: str, form: str
+) -> None:
+    """Order an instance: the service commits it on a new branch, in your name. You then open the merge request.
+
+    The same order again gives the same commit.
+    """
+    with connect() as api:
+        path, wanted = _wanted(api, blueprint, version, given, {"space": space, "name": name})
+        made = api.post(f"{path}/order", wanted)
+    if form in {"json", "yaml"}:
+        print_data(made, form)
+        return
+    click.echo(f"{made['space']}/{made['name']} is commit {made['commit'][:12]} on the branch {made['branch']}")
+    where = f" at {made['link']}" if made["link"] else ""
+    click.echo(f"open a merge request to {made['target']}{where}: once it is merged, the service makes it")
+
+
+@options.add_command(command, options.output)
+def orders(form: str) -> None:
+    """List what was ordered, the newest first, and whether it is in force."""
+    with connect() as api:
+        found = api.every("/blueprint-orders")
+    print_rows(found, _ORDERED, form)
+
+
+_ORDERED = (
+    Column("INSTANCE", lambda row: f"{row['space']}/{row['name']}"),
+    Column("BLUEPRINT", lambda row: f"{row['blueprint']} {row['version']}"),
+    Column("BY", key("person")),
+    Column("BRANCH", key("branch")),
+    Column("COMMIT", lambda row: row["commit"][:12]),
+    Column("IN FORCE", lambda row: "yes" if row["inForce"] else "no"),
+)
+
+
 def _tried(
     api: Api, blueprint: str, version: str | None, given: tuple[str, ...], where: Mapping[str, Any]
 ) -> Mapping[str, Any]:
+    path, wanted = _wanted(api, blueprint, version, given, where)
+    answer: Mapping[str, Any] = api.post(f"{path}/render", wanted, changes=False)
+    return answer
+
+
+def _wanted(
+    api: Api, blueprint: str, version: str | None, given: tuple[str, ...], where: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return a blueprint's path, and what is asked of it."""
     path = _path(api, blueprint)
     declared = api.get(path, version=version)
     types = {each["name"]: each["type"] for each in declared["inputs"]}
@@ -122,10 +181,7 @@ def _tried(
         if not equals:
             raise CliError(f"--input {text}: write NAME=VALUE")
         values[key] = value_of(types.get(key), value)
-    answer: Mapping[str, Any] = api.post(
-        f"{path}/render", {"version": declared["version"], "inputs": values, **where}, changes=False
-    )
-    return answer
+    return path, {"version": declared["version"], "inputs": values, **where}
 
 
 def _path(api: Api, text: str) -> str:

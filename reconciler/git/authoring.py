@@ -1,4 +1,4 @@
-"""The commits that the command line itself makes: the first one of a new repository, and those of the demo's people."""
+"""Signed commits that this program makes itself: for people who order something, and for those of the demo."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ class Pen:
             file.write(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
         path.with_name(path.name + ".pub").write_text(f"{pen.public}\n", encoding="ascii")
         return pen
+
+    @classmethod
+    def of_seed(cls, name: str, seed: bytes) -> Pen:
+        """Return the pen whose key is made of 32 secret bytes."""
+        return cls(name, Ed25519PrivateKey.from_private_bytes(seed))
 
     @property
     def public(self) -> str:

@@ -10,6 +10,9 @@ class GitReason(StrEnum):
     """The word for a failure in log, metric, condition and API."""
 
     FETCH_FAILED = "FetchFailed"
+    PUSH_FAILED = "PushFailed"
+    PUSH_REFUSED = "PushRefused"
+    BRANCH_EXISTS = "BranchExists"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     HOST_NOT_TRUSTED = "HostNotTrusted"
     BRANCH_NOT_FOUND = "BranchNotFound"

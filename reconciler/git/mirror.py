@@ -24,10 +24,11 @@ from pathlib import Path
 
 import pygit2
 
-from reconciler.git import nearby, overlays, refs, transfer
+from reconciler.git import nearby, overlays, pushing, refs, transfer
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
 from reconciler.git.packs import compact
+from reconciler.git.pushing import Draft
 from reconciler.git.remote import Credentials, check_url, redact
 from reconciler.git.trees import Trees
 from reconciler.git.wanted import (
@@ -118,6 +119,19 @@ class Mirror:
         """Write what is in force as a commit: the tree of `tip` with these files as given; None: without the file."""
         with self._refs_lock, _plain_errors():
             return overlays.record(self._repository(), tip, files, message)
+
+    def draft(self, draft: Draft) -> Revision:
+        """Make a commit that lies on no branch yet."""
+        with self._refs_lock, _plain_errors():
+            return pushing.commit(self._repository(), draft)
+
+    def push(self, revision: Revision, branch: str, credentials: Credentials | None = None) -> str:
+        """Give the remote a commit as a new branch; return what it says to that. Raise GitError, and nothing is there.
+
+        It never moves a branch: BranchExists where there is one of that name.
+        """
+        with _plain_errors(GitReason.PUSH_FAILED):
+            return pushing.push(self._repository(), self.url, revision, branch, credentials)
 
     def recorded(self, tip: Revision) -> list[Revision]:
         """Return the commits that `record` made for a tip, newest first."""

@@ -41,7 +41,7 @@ def fetch(
     A function gets those names first, and says what is fetched in the same connection. No other tags come along,
     nothing is pruned, no configuration is consulted. Raise GitError.
     """
-    callbacks = _Callbacks(url, credentials, time.monotonic() + deadline)
+    callbacks = Callbacks(url, credentials, time.monotonic() + deadline)
     try:
         remote = repository.remotes.create_anonymous(url)
         if callable(refspecs):
@@ -54,28 +54,32 @@ def fetch(
     except GitError:
         raise
     except LIBRARY_ERRORS as error:
-        raise _explain(error, url, credentials) from None
+        raise explain(error, url, credentials) from None
 
 
 def _names(remote: pygit2.Remote) -> list[str]:
     return [head.name for head in remote.list_heads(connect=False) if head.name]
 
 
-def _explain(error: BaseException, url: str, credentials: Credentials | None) -> GitError:
+def explain(
+    error: BaseException, url: str, credentials: Credentials | None, otherwise: GitReason = GitReason.FETCH_FAILED
+) -> GitError:
+    """Return a failure of libgit2 in plain words, without credentials."""
+    doing = "fetching" if otherwise is GitReason.FETCH_FAILED else "pushing to"
     text = str(error)
     for secret in credentials.secrets if credentials else ():
         text = text.replace(secret, "***")
     text = one_line(text.replace(url, redact(url)))
     if is_disk_full(error):
-        return GitError(GitReason.DISK_FULL, f"the disk is full while fetching {redact(url)}")
+        return GitError(GitReason.DISK_FULL, f"the disk is full while {doing} {redact(url)}")
     if text.startswith("failed to parse"):
         text = f"it has a commit or tag that Git cannot read ({text}); git fsck names it: take it off the branch"
-    reason = GitReason.AUTHENTICATION_FAILED if _REFUSED.search(text) else GitReason.FETCH_FAILED
-    return GitError(reason, f"fetching {redact(url)} failed: {text}")
+    reason = GitReason.AUTHENTICATION_FAILED if _REFUSED.search(text) else otherwise
+    return GitError(reason, f"{doing} {redact(url)} failed: {text}")
 
 
-class _Callbacks(RemoteCallbacks):
-    """Answers libgit2's questions during one fetch. An exception that it raises ends the fetch."""
+class Callbacks(RemoteCallbacks):
+    """Answers libgit2's questions during one fetch or push. An exception that it raises ends the fetch."""
 
     def __init__(self, url: str, credentials: Credentials | None, until: float) -> None:
         super().__init__()

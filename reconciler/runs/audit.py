@@ -47,6 +47,8 @@ class Audited(StrEnum):
     TFSTATE_READ = "tfstate-read"
     TFSTATE_WRITTEN = "tfstate-written"
     TFSTATE_UNLOCKED = "tfstate-unlocked"
+    BLUEPRINT_ORDERED = "blueprint-ordered"
+    ORDER_FAILED = "order-failed"
     HELD_APPROVED = "approval-given"
     TOKEN_CREATED = "token-created"  # noqa: S105 - an event, no secret
     TOKEN_REVOKED = "token-revoked"  # noqa: S105

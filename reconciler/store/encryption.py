@@ -32,6 +32,7 @@ class Keys:
             raise StoreError(f"an encryption key has {_KEY_BYTES} bytes, and there must be at least one")
         self._ring = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
+        self._signing = tuple(hashlib.blake2b(key, digest_size=32, person=b"station signs").digest() for key in keys)
         self._marking = hashlib.blake2b(keys[0], digest_size=32, person=b"station marks").digest()
         self._carrying = hashlib.blake2b(keys[0], digest_size=32, person=b"station carries").digest()
         self.where = where
@@ -98,6 +99,11 @@ class Keys:
     def carry_key(self, run: str) -> str:
         """Return the key, in hex, under which a run keeps what its apply leg needs. It opens nothing else."""
         return hashlib.blake2b(run.encode(), digest_size=32, key=self._carrying, person=b"station carry").hexdigest()
+
+    @property
+    def signing_seeds(self) -> tuple[bytes, ...]:
+        """What the service's own signing keys are made of, for each key of the ring. They open nothing."""
+        return self._signing
 
     def seal(self, plain: bytes, table: str, stack: int, name: str) -> bytes:
         """Return a value encrypted for one place: it opens at no other place."""

@@ -17,6 +17,7 @@ from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.keeping import StackPin
+from reconciler.core.orders import Order
 from reconciler.core.queue import PoolLimits
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.rollouts import Accepted, RolloutId
@@ -40,7 +41,7 @@ from reconciler.store.stored import (
     TfstateLock,
     TfstateVersion,
 )
-from spaces.names import StackId
+from spaces.names import Revision, StackId
 
 
 class Transaction(Reading, Protocol):
@@ -251,6 +252,18 @@ class Transaction(Reading, Protocol):
     def forget_answer(self, key: str) -> None:
         """Forget a request that was not answered: it may be sent again."""
 
+    def put_order(self, order: Order) -> None:
+        """Note an order, in place of an earlier one on its branch."""
+
+    def link_order(self, commit: Revision, link: str) -> None:
+        """Note where a merge request for an order is opened."""
+
+    def remove_order(self, commit: Revision) -> None:
+        """Forget an order whose commit nobody got."""
+
+    def remove_orders_of(self, subjects: Collection[str]) -> None:
+        """Forget the orders of those who left: they count as nobody's from now on."""
+
     def add_issuer_key(self, key: IssuerKey, private: bytes) -> None:
         """Store a key that signs run tokens; its private half (PKCS #8, DER) is encrypted."""
 
@@ -304,6 +317,9 @@ class Store(Protocol):
 
     def carry_key(self, run: RunId) -> str:
         """Return the key, in hex (32 bytes), for what a run's plan leg leaves to its apply leg on the disk."""
+
+    def signing_seeds(self) -> tuple[bytes, ...]:
+        """Return what the service's own signing keys are made of (32 bytes each): the first signs, each verifies."""
 
     def close(self) -> None:
         """Close all connections."""

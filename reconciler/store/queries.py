@@ -13,6 +13,7 @@ from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.keeping import StackPin
+from reconciler.core.orders import Order
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.rollouts import Part, RolloutId, RolloutProgress
 from reconciler.core.runs import Run, RunId
@@ -42,7 +43,7 @@ from reconciler.store.stored import (
     TfstateLock,
     TfstateVersion,
 )
-from spaces.names import SpaceName, StackId
+from spaces.names import Revision, SpaceName, StackId
 
 
 class Reading(Protocol):
@@ -217,6 +218,17 @@ class Reading(Protocol):
 
     def approvals(self) -> list[StoredApproval]:
         """Return the approvals that admission has not looked at yet, oldest first."""
+
+    def order(self, commit: Revision) -> Order | None:
+        """Return what was ordered with a commit; None if the service did not make it."""
+
+    def order_on(self, branch: str) -> Order | None:
+        """Return what was ordered last on a branch."""
+
+    def orders(
+        self, spaces: Collection[SpaceName] | None, subject: str, before: Order | None, limit: int
+    ) -> list[Order]:
+        """Return orders for some spaces (None: all), and all of one subject's, the newest first, behind `before`."""
 
     def pins(self) -> dict[StackId, StackPin]:
         """Return the pins that somebody asked for and nobody ended."""

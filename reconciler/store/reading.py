@@ -25,6 +25,7 @@ from reconciler.store.dependencies import DependencyReading
 from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
+from reconciler.store.orders import OrderReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
 from reconciler.store.pools import PoolReading
@@ -63,6 +64,7 @@ class SqlReading(
     IssuingReading,
     ProvenanceReading,
     LeaseReading,
+    OrderReading,
     OutboxReading,
     PoolReading,
     RolloutReading,

@@ -48,6 +48,9 @@ class SqlStore:
     def carry_key(self, run: RunId) -> str:
         return self._keys.carry_key(run)
 
+    def signing_seeds(self) -> tuple[bytes, ...]:
+        return self._keys.signing_seeds
+
     def is_empty(self) -> bool:
         """Whether nothing was ever written into it."""
         with connections.in_words(self._where), self._readers.begin() as connection:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0030"
+SCHEMA_VERSION = "0031"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -293,6 +293,20 @@ answers = Table(
     Index("ix_answers_begun_at", "begun_at"),
 )
 """Requests that clients gave a key, and their answers, encrypted; without one it is being answered."""
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("commit", NAME, primary_key=True),
+    Column("branch", NAME, nullable=False),
+    Column("space", NAME, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ux_orders_branch", "branch", unique=True),
+    Index("ix_orders_at", "at"),
+)
+"""The commits that the service made for people."""
 
 issuer_keys = Table(
     "issuer_keys",

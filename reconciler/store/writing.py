@@ -26,6 +26,7 @@ from reconciler.store.auditing import AuditWriting
 from reconciler.store.dependencies import DependencyWriting
 from reconciler.store.issuing import IssuingWriting
 from reconciler.store.leases import LeaseWriting
+from reconciler.store.orders import OrderWriting
 from reconciler.store.outbox import OutboxWriting
 from reconciler.store.pins import PinWriting
 from reconciler.store.pools import PoolWriting
@@ -64,6 +65,7 @@ class SqlTransaction(
     DependencyWriting,
     IssuingWriting,
     LeaseWriting,
+    OrderWriting,
     OutboxWriting,
     PinWriting,
     PoolWriting,

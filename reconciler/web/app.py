@@ -19,6 +19,7 @@ from reconciler.web.api import (
     explain,
     issuer,
     login,
+    orders,
     overview,
     pins,
     pools,
@@ -88,6 +89,8 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         audit.router,
         blueprints.router,
         blueprints.instances,
+        orders.blueprints,
+        orders.router,
     ):
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])

@@ -11,12 +11,15 @@ from rbac.access.access import Access
 from rbac.access.subjects import Subject
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import IdentityMode
+from reconciler.core.orders import Order
 from reconciler.core.runs import Run, RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.engine.pull import PullEngine
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
+from reconciler.orders import Wanted
 from reconciler.proposals import Proposal
+from reconciler.refusals import OperationRefused, Refusal
 from reconciler.store.protocol import Store
 from reconciler.web.foreign_tokens import Foreigners
 from reconciler.web.one_time import OneTimeCodes
@@ -62,6 +65,10 @@ def _nowhere(_stack: StackId, _at: str) -> Run | str:
 
 def _no_proposal(_stack: StackId, _ref: str, _asker: Subject) -> Proposal | str:
     return "what is in force is not known here"
+
+
+def _no_order(_wanted: Wanted) -> Order:
+    raise OperationRefused(Refusal.ORDERS_OFF, "nothing can be ordered here")
 
 
 WebhookSecret = Callable[[], str]
@@ -142,6 +149,10 @@ class Ports:
     """Returns the run that was for what a stack was at a revision, or at a run's id; else why there is none."""
     proposal: Callable[[StackId, str, Subject], Proposal | str] = _no_proposal
     """Returns what merging a branch or commit would make of a stack, for whom asks; else why no plan may come of it."""
+    order: Callable[[Wanted], Order] = _no_order
+    """Puts an instance of a blueprint on a branch, in somebody's name; OperationRefused where that fails."""
+    orders_on: bool = False
+    """Whether it is set up to do so."""
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
     """The codes that sign the operator in to the page."""
     pace: Pace = field(default_factory=Pace)

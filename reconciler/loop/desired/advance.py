@@ -387,6 +387,7 @@ def _first(stacks: Iterable[StackId]) -> list[str]:
 
 
 def _end_tokens(transaction: Transaction, left: Collection[str], now: datetime) -> list[AuditEvent]:
-    """Revoke the tokens of those who left: nobody else of the name may find them open."""
+    """Revoke the tokens of those who left, and forget their orders: nobody else of the name may find them open."""
+    transaction.remove_orders_of(left)
     tokens = [token for token in transaction.api_tokens() if token.subject in left] if left else []
     return [about_token(Audited.TOKEN_REVOKED, each, None, now) for each in revoke_tokens(transaction, tokens)]

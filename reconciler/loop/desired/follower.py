@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from rbac.access.access import Access
 from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from rbac.identity import LOCAL_OPERATOR
+from reconciler.core.orders import Order
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind
 from reconciler.core.state import StackProblem
@@ -26,7 +28,8 @@ from reconciler.loop.desired.earlier import AsItWas, EarlierStacks
 from reconciler.loop.desired.earlier_runs import MOST_RUNS, run_at
 from reconciler.loop.desired.fetch import Fetched
 from reconciler.loop.desired.generation import Generations
-from reconciler.loop.desired.persons import Persons
+from reconciler.loop.desired.ordering import Ordering, orderer, own_keys
+from reconciler.loop.desired.persons import OwnCommits, Persons
 from reconciler.loop.desired.pinning import Pinning
 from reconciler.loop.desired.proposing import Base, Proposed, Proposing
 from reconciler.loop.desired.repositories import CannotFollow, Places, Remotes
@@ -35,6 +38,7 @@ from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources
 from reconciler.loop.desired.source_signers import SourceSigners
 from reconciler.loop.desired.world import EarlierStack, SourceLocation, World
+from reconciler.orders import Wanted
 from reconciler.policies.checking import check_rego
 from reconciler.policies.documents import ask_config
 from reconciler.proposals import Proposal
@@ -90,6 +94,7 @@ class Follower:
     _signatures: Signatures = field(init=False)
     _earlier: EarlierStacks = field(init=False)
     _proposing: Proposing = field(init=False)
+    _ordering: Ordering = field(init=False)
     _still: threading.RLock = field(default_factory=threading.RLock)
     """Held while the world changes, and for a moment by other threads that need it to stand still."""
 
@@ -97,14 +102,16 @@ class Follower:
         """Take what admission needs out of the settings, and put the parts together."""
         settings = self.remotes.settings
         self._signatures = Signatures(settings.data_dir.absolute() / "keyrings", settings.search_path)
-        persons = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
+        own = OwnCommits(own_keys(self.store), partial(orderer, self.store))
+        persons = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges, own)
         rules = Rules(settings.first_admins, settings.destroy_budget)
         store, world = self.store, self.world
         places = self._places = Places(self.mirrors, self.remotes, world)
         self._earlier = EarlierStacks(places)
         # Beside the loop's own: that one is not for other threads.
-        aside = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges)
+        aside = Persons(self._signatures, settings.identity, settings.first_admins, settings.forges, own)
         self._proposing = Proposing(places, aside, rules)
+        self._ordering = Ordering(store, places)
         walking = Walking(
             world,
             places,
@@ -203,6 +210,10 @@ class Follower:
         if isinstance(found, StackProblem):
             return found.message
         return Proposal(wanted, found.desired, found.left_out)
+
+    def order(self, wanted: Wanted, now: datetime) -> Order:
+        """Put an instance of a blueprint on a branch, in somebody's name; OperationRefused where that fails."""
+        return self._ordering.order(wanted, now)
 
     def proposed(self, run: Run, now: datetime) -> Proposed | StackProblem:
         """Return the stack that a run plans as nobody has merged it, worked out anew."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rbac.identity import Addresses, Admins, Forge, Identities, IdentityMode, Person, Stranger
+from rbac.access.subjects import Subject, SubjectKind
+from rbac.identity import (
+    LOCAL_OPERATOR,
+    Addresses,
+    Admins,
+    Forge,
+    Identities,
+    IdentityMode,
+    KeyRing,
+    Person,
+    Signer,
+    Stranger,
+)
 from reconciler.git.objects import CommitInfo
 from reconciler.git.signatures import Signatures
 from spaces.documents.documents import PlacedDocuments
 from spaces.model.people import UserSpec
 from spaces.model.repository import SourceIdentity
-from spaces.names import ROOT, Kind
+from spaces.names import ROOT, Kind, ResourceRef, Revision
+
+_ORDER_AGAIN = "order it again, or ask somebody with the right to approve the change"
 
 
 class FindsPersons(Protocol):
@@ -21,6 +35,15 @@ class FindsPersons(Protocol):
 
     def of(self, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger:
         """Return the person of a commit, by what was in force before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCommits:
+    """The commits that the service makes for people: the keys that it signs them with, and who ordered each."""
+
+    ring: KeyRing
+    orderer: Callable[[Revision], Subject | None]
+    """Returns whose order a commit is; None if the service has no record of it."""
 
 
 @dataclass(slots=True)
@@ -31,20 +54,50 @@ class Persons:
     mode: IdentityMode
     admins: Admins
     forges: tuple[Forge, ...] = ()
+    own: OwnCommits | None = None
     _known: tuple[Mapping[str, UserSpec], Identities] | None = None
 
     def of(self, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger:
         """Return the person of a commit, by what was in force before it and what the keys are worth now."""
+        if (orderer := self._orderer(commit, documents, now)) is not None:
+            return orderer
         identities = self._identities(documents)
         verdict = None
         if self.mode is IdentityMode.SIGNED:
             verdict = self.signatures.verify(commit, identities.ring, now)
         return identities.person(verdict, Addresses(commit.author_email, commit.committer_email))
 
+    def _orderer(self, commit: CommitInfo, documents: PlacedDocuments, now: datetime) -> Person | Stranger | None:
+        """Return who ordered a commit that the service's own key signed; None: it did not sign it.
+
+        It is nobody's if the service has no record of it, or if who ordered it has left.
+        """
+        if self.own is None or not isinstance(self.signatures.verify(commit, self.own.ring, now), Signer):
+            return None
+        subject = self.own.orderer(commit.revision)
+        if subject is None:
+            why = "the service's own key signed it, and the service has no record that somebody ordered it"
+            return Stranger("NotOrdered", why, _ORDER_AGAIN)
+        if not self._knows(subject, documents):
+            return Stranger("OrdererLeft", f"{subject} ordered it, and is in force no more", _ORDER_AGAIN)
+        return Person(subject, "ordered, in a commit that the service made and signed")
+
+    def _knows(self, subject: Subject, documents: PlacedDocuments) -> bool:
+        match subject.kind:
+            case SubjectKind.USER:
+                known = subject.name in users_of(documents)
+            case SubjectKind.API_KEY:
+                known = documents.placed(ResourceRef(Kind.API_KEY, ROOT, subject.name)) is not None
+            case _:
+                known = subject == LOCAL_OPERATOR
+        return known or subject in self.admins.subjects
+
     def authors(
         self, commit: CommitInfo, documents: PlacedDocuments, evidence: SourceIdentity, now: datetime
     ) -> tuple[Person | Stranger, ...]:
         """Return whose a commit of a source repository is, by what is in force."""
+        if (orderer := self._orderer(commit, documents, now)) is not None:
+            return (orderer,)
         identities = self._identities(documents)
         return identities.authors(
             evidence,

@@ -43,6 +43,8 @@ class Right(StrEnum):
     STACK_PIN = "stack:pin"
     CONTEXT_READ = "context:read"
     BLUEPRINT_READ = "blueprint:read"
+    INSTANCE_CREATE = "blueprintInstance:create"
+    INSTANCE_UPDATE = "blueprintInstance:update"
     INSTANCE_READ = "blueprintInstance:read"
     BINDING_READ = "roleBinding:read"
     USER_UPDATE = "user:update"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from posixpath import dirname, join
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from reconciler.web.api.schemas.blueprints import (
 )
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
+from reconciler.web.ports import Ports
 from spaces.blueprints.rendering import Rendered, render_inputs, render_instance, versions_of
 from spaces.diagnostics import printable
 from spaces.documents.changes import DocumentChange
@@ -84,6 +86,32 @@ def get_blueprint(
 @router.post("/{space}/{name}/render")
 def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: RenderIn) -> RenderedJson:
     """Return the documents that an instance with these inputs would make. Nothing is changed."""
+    tried = try_out(ports, caller, space, name, asked)
+    return _rendered(tried.rendered).model_copy(
+        update={
+            "changes": _changes(caller, tried.documents, tried.rendered),
+            "written": as_yaml(tried.rendered.instance),
+            "file": printable(tried.file),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An instance that somebody tries out, with the documents in force, and the file for it."""
+
+    ref: ResourceRef
+    documents: PlacedDocuments
+    rendered: Rendered
+
+    @property
+    def file(self) -> str:
+        """Where it is already, else a new file beside its space's document."""
+        return _file(self.documents, self.ref)
+
+
+def try_out(ports: Ports, caller: Caller, space: str, name: str, asked: RenderIn) -> Tried:
+    """Return what an instance would make; raise 404 where the caller may not see what it is told of."""
     caller.require(Right.BLUEPRINT_READ, SpaceName(space), f"blueprint {space}/{name}")
     documents, where = ports.documents(), SpaceName(asked.space or space)
     # The diagnostics name documents that it would clash with or need, so the caller must be able to read those.
@@ -93,14 +121,7 @@ def render(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: Rende
     if documents.placed(ResourceRef(Kind.BLUEPRINT, SpaceName(space), versioned(name, asked.version))) is None:
         raise not_found(f"blueprint {space}/{name} version {asked.version}")
     ref = ResourceRef(Kind.BLUEPRINT_INSTANCE, where, asked.name)
-    rendered = render_inputs(documents, ref, f"{space}/{name}", asked.version, asked.inputs)
-    return _rendered(rendered).model_copy(
-        update={
-            "changes": _changes(caller, documents, rendered),
-            "written": as_yaml(rendered.instance),
-            "file": printable(_file(documents, ref)),
-        }
-    )
+    return Tried(ref, documents, render_inputs(documents, ref, f"{space}/{name}", asked.version, asked.inputs))
 
 
 @instances.get("")
@@ -194,7 +215,8 @@ def _changes(caller: Caller, documents: PlacedDocuments, rendered: Rendered) -> 
     """
     judge = None
     if caller.access is not None and rendered.after is not None:
-        judge = Judge(caller.access, Person(caller.subject, ""), documents, rendered.after)
+        # A commit proves nothing of the groups of a sign-in.
+        judge = Judge(caller.access, Person(caller.subject.plain, ""), documents, rendered.after)
     told = Told.of(caller)
 
     def shown(change: DocumentChange) -> MadeJson:

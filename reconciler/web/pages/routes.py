@@ -34,6 +34,7 @@ def install(app: FastAPI) -> None:
     reading = (home, stacks, runs, queue, held, resources, revisions, blueprints, access, audit, service)
     for part in (*reading, sign_in, device):
         app.include_router(part.router, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
+    app.include_router(blueprints.ordered, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
     app.include_router(sign_in.callbacks, include_in_schema=False)
     app.include_router(_files, include_in_schema=False)
     app.add_exception_handler(HTTPException, _missing)

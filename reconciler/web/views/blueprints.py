@@ -9,8 +9,11 @@ from itertools import groupby
 from typing import Any
 
 from rbac.identity import IdentityMode
+from reconciler.web.api.schemas.admission import HeldJson
 from reconciler.web.api.schemas.blueprints import BlueprintInputJson, BlueprintJson, RenderedJson
+from reconciler.web.api.schemas.orders import OrderJson
 from spaces.model.inputs import InputType, value_of
+from spaces.names import Kind
 
 _PREFIX = "input."
 
@@ -81,6 +84,11 @@ def commands(rendered: RenderedJson, name: str, blueprint: str, identity: str) -
             f"git push --set-upstream origin {branch}",
         )
     )
+
+
+def is_about(held: HeldJson, order: OrderJson) -> bool:
+    """Whether a held change is the instance that somebody ordered."""
+    return (held.kind, held.space, held.name) == (Kind.BLUEPRINT_INSTANCE, order.space, order.name)
 
 
 def _text(value: object) -> str:

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.core.orders import Order
 from reconciler.core.results import Output
+from reconciler.orders import Wanted
+from reconciler.refusals import OperationRefused, Refusal
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
+from spaces.names import Revision
 from spaces.validate import examine_files
-from tests.factories import a_stack, a_stack_id
+from tests.factories import NOW, a_stack, a_stack_id
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.pages.test_pages import check_markup
 
@@ -53,6 +57,7 @@ spec: {blueprint: web, version: "2", inputs: {app: shop, motd: "hello"}}
 """,
 }
 _WEB = "/blueprints/production/web"
+COMMIT = Revision("c" * 40)
 
 
 @pytest.fixture
@@ -62,7 +67,19 @@ def ports(ports: Ports, store: SqlStore) -> Ports:
         transaction.record_results(a_stack_id("production/shop"), [], [Output("url", _CANARY)])
     examined = examine_files({path: text.encode() for path, text in _FILES.items()})
     assert not examined.diagnostics, examined.diagnostics
-    return replace(ports, documents=lambda: examined.documents)
+
+    def order(wanted: Wanted) -> Order:
+        if wanted.name == "refused":
+            raise OperationRefused(Refusal.NOT_PUSHED, f"the Git server refuses the branch {_CANARY}")
+        names = {"subject": str(wanted.subject), "space": wanted.space, "name": wanted.name, "file": f"{_CANARY}.yaml"}
+        what = {"blueprint": wanted.blueprint, "version": wanted.version, "inputs": wanted.document["spec"]["inputs"]}
+        branch, link = f"station/{_CANARY}", "https://git.example.com/merge"
+        made = Order(commit=COMMIT, branch=branch, at=NOW, link=link, **names, **what)
+        with store.writing() as transaction:
+            transaction.put_order(made)
+        return made
+
+    return replace(ports, documents=lambda: examined.documents, order=order, orders_on=True)
 
 
 def fill(person: Person, **inputs: str) -> Page:
@@ -136,3 +153,39 @@ def test_an_instance_shows_what_it_made(operator: Person, as_user: Callable[[str
     for path in ("/blueprints/instances/production/shop", _WEB):
         assert nobody.see(path).status == 404
     assert "There is no blueprint that you may read" in nobody.see("/blueprints").text
+
+
+def test_a_preview_becomes_an_order_and_says_what_comes_next(
+    as_user: Callable[[str], Person], operator: Person
+) -> None:
+    wanda, order = as_user("wanda"), f"{_WEB}/order#preview"
+    preview = fill(wanda, app="chat", motd="a\r\nb")
+    made = wanda.press(preview, order)
+    assert (made.status, made.answer.headers["location"]) == (303, f"/orders/{COMMIT}")
+    page = wanda.see(f"/orders/{COMMIT}")
+    check_markup(page)
+    assert "https://git.example.com/merge" in page.links
+    for words in ("waits for its merge", f"from station/ {_CANARY}", COMMIT, "by wanda"):
+        assert words.replace(" ", "") in page.text.replace(" ", ""), (words, page.text)
+    assert operator.see(f"/orders/{COMMIT}").status == 200
+    assert as_user("nobody").see(f"/orders/{COMMIT}").status == 404
+    # Nothing is ordered from another site's form, or without the right to it, which the page names.
+    assert wanda.submit(f"{_WEB}/order", {"name": "chat"}).status == 403
+    rita = as_user("rita")
+    page = fill(rita, app="chat")
+    assert order not in page.forms
+    assert "To order it you need blueprintInstance:create in production" in page.text
+    form = page.forms[f"{_WEB}#preview"]
+    asked = form | {"name": "chat", "space": "production", "input.app": "chat"}
+    assert rita.submit(f"{_WEB}/order", asked).status == 409
+
+
+def test_what_cannot_be_pushed_is_said_beside_the_document(operator: Person) -> None:
+    preview = operator.press(
+        operator.see(_WEB), f"{_WEB}#preview", name="refused", space="production", **{"input.app": "chat"}
+    )
+    page = operator.press(preview, f"{_WEB}/order#preview")
+    check_markup(page)
+    assert page.status == 409
+    assert f"The Git server refuses the branch {_CANARY}" in page.text
+    assert "git push" in page.text

@@ -1,0 +1,26 @@
+"""The commits that the service made for people who ordered an instance of a blueprint."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0031"
+down_revision = "0030"
+
+NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "orders",
+        sa.Column("commit", NAME, nullable=False),
+        sa.Column("branch", NAME, nullable=False),
+        sa.Column("space", NAME, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("commit", name="pk_orders"),
+    )
+    op.create_index("ux_orders_branch", "orders", ["branch"], unique=True)
+    op.create_index("ix_orders_at", "orders", ["at"])

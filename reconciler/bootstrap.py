@@ -36,6 +36,7 @@ from reconciler.data_directory import (
 )
 from reconciler.doctor import examine, shown_settings
 from reconciler.engine.engines import Engines
+from reconciler.engine.kubernetes.jobs import JobCarrier
 from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine
 from reconciler.engine.pull import PullEngine
 from reconciler.git.errors import GitError
@@ -54,6 +55,7 @@ from reconciler.loop.leading import ALONE, SHARED, Leadership
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.policies.reviews import review_effect
 from reconciler.loop.runs.dispatch import Dispatcher
+from reconciler.loop.runs.jobs import job_carrier
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
@@ -94,6 +96,7 @@ class Service:
     loop: Loop
     ports: Ports
     server: LazyServer
+    jobs: JobCarrier
 
 
 @contextmanager
@@ -135,7 +138,9 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         leadership = Leadership(store, holder_of(settings.data_dir), ALONE if alone else SHARED, engine.wake)
         follower = _follower(settings, store, open_secrets(settings), readings, metrics, leadership.check)
         closing.callback(follower.close)
-        yield _assemble(settings, store, engine, follower, leadership, metrics, port, watching)
+        service = _assemble(settings, store, engine, follower, leadership, metrics, port, watching)
+        with service.jobs.carrying():
+            yield service
 
 
 def _follower(  # noqa: PLR0917
@@ -232,7 +237,7 @@ def _assemble(  # noqa: PLR0917
         webhook_secret=_webhook_secret(settings),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
-    return Service(settings, store, engine, loop, ports, server)
+    return Service(settings, store, engine, loop, ports, server, job_carrier(dispatcher, lambda: loop.passed))
 
 
 def local_app(settings: Settings) -> FastAPI:

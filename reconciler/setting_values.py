@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
+from reconciler.addresses import check_secure_url
+
 
 def _listed(value: object) -> object:
     """Split a comma-separated text, as from the environment, into a list."""
@@ -69,6 +71,14 @@ def _mail_server(value: str) -> str:
     return value
 
 
+def _worker_url(value: str) -> str:
+    try:
+        check_secure_url(value)
+    except ValueError:
+        raise ValueError("write an https address: the secrets of runs go there") from None
+    return value
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Networks = Annotated[Texts, AfterValidator(_networks)]
 Directories = Annotated[tuple[Path, ...], BeforeValidator(_listed), AfterValidator(_absolute)]
@@ -76,3 +86,4 @@ SearchPath = Annotated[tuple[Path, ...], BeforeValidator(_search_path)]
 InRepository = Annotated[str, AfterValidator(_in_repository)]
 ListenAddress = Annotated[str, AfterValidator(_loopback)]
 MailServer = Annotated[str, AfterValidator(_mail_server)]
+WorkerUrl = Annotated[str, AfterValidator(_worker_url)]

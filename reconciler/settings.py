@@ -35,6 +35,7 @@ from reconciler.setting_values import (
     Networks,
     SearchPath,
     Texts,
+    WorkerUrl,
 )
 from reconciler.words import plain
 from spaces.model.explain import did_you_mean
@@ -266,6 +267,15 @@ class Settings(BaseModel):
         ge=2,
         description="Seconds without an answer of the service after which a worker stops its runs. A worker that is "
         "not heard of for as long has lost its plans, and its applies once their tools must have ended.",
+    )
+    worker_url: WorkerUrl | None = Field(
+        None,
+        description="The https address at which pods of worker pools reach this service. Default: public_url.",
+    )
+    kubernetes_config: Path | None = Field(
+        None,
+        description="A kubeconfig file with the clusters of worker pools on Kubernetes, which they name by its "
+        "contexts. Default: the cluster that the service runs in, by the service account of its pod.",
     )
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 

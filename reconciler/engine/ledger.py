@@ -87,6 +87,11 @@ class Ledger:
         with contextlib.suppress(OSError):
             self.directory.tree.unlink(missing_ok=True)
 
+    def log(self) -> IO[bytes]:
+        """Open the run's log to append to it; OSError where it is a link."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.fdopen(os.open(self.directory.log, flags, 0o600), "ab")
+
     @contextlib.contextmanager
     def saving(self) -> Iterator[Saving]:
         """Take in what a plan left, in the place of what is there; it counts once `Saving.finish` has returned."""

@@ -18,12 +18,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Materialise
 from reconciler.engine.ends import LegId, never_started
+from reconciler.engine.handout import Handout, LegFacts, Refused
 from reconciler.engine.ledger import Ledger, Offer, Saving
 from reconciler.engine.preparing import prepared
 from reconciler.engine.roster import Presence, Roster, WorkerSeen, why_lacking
@@ -37,35 +38,6 @@ _RESERVED = 20.0
 """How many seconds a worker has to take up what it was offered, before another one is offered it."""
 _UNCLAIMED = 120.0
 """After so many seconds an offer that nobody takes up is withdrawn."""
-
-
-class Refused(Exception):
-    """A worker may not do this; the message is one sentence for its log."""
-
-
-@dataclass(slots=True)
-class Handout:
-    """A leg that is offered to workers, or that one of them has taken. Times are those of `time.monotonic`."""
-
-    which: LegId
-    offer: Offer
-    order: bytes | None = field(repr=False)
-    """What the leg is to do, as JSON, with its secrets; None: it was given away, or lost with the process before."""
-    since: float
-    worker: str | None = None
-    """Who has taken it; None: it is only offered."""
-    reserved_until: float = 0.0
-    beat: float = 0.0
-    """When the worker was heard of last."""
-    canceled: bool = False
-    needs: tuple[str, str | None] = ("", None)
-    """The tool, and the versions of it that the stack allows."""
-    tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    """The tokens of the run's identity, by the names of their files."""
-    renewed: dict[str, str] = field(default_factory=dict, repr=False)
-    """Those of them that the worker has not got yet."""
-    near: str | None = None
-    """The worker that has the run's directory, and need not fetch what another one would."""
 
 
 class PullEngine:
@@ -139,8 +111,8 @@ class PullEngine:
         files = {} if order.identity is None else order.identity.files
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
         with self._lock:
-            needs = order.tool, order.tool_range
-            handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near)
+            needs, facts = (order.tool, order.tool_range), LegFacts.of(order)
+            handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near, facts=facts)
             self._legs[order.run] = handout
 
     def adopt(self, runs: Mapping[str, LegId]) -> list[str]:
@@ -194,6 +166,33 @@ class PullEngine:
             leg = self._legs.get(run)
             if leg is not None and leg.tokens.get(name) == old:
                 leg.tokens[name] = leg.renewed[name] = new
+
+    # What is asked by whoever carries legs to where they are done
+
+    def legs(self) -> list[Handout]:
+        """Return the legs that are offered or taken."""
+        with self._lock:
+            return list(self._legs.values())
+
+    def hand_over(self, which: LegId) -> str | None:
+        """Return a token for a leg that nobody has taken, which then waits for whoever gets it; None: it is gone."""
+        with self._lock:
+            leg = self._legs.get(which.run)
+            if leg is None or leg.which != which or leg.worker is not None or leg.canceled:
+                return None
+            leg.reserved_until = float("inf")
+            return self._put_token(leg)
+
+    def give_up(self, which: LegId, message: str) -> None:
+        """Report a leg as one that never began, or whose process died, since it is known that nobody does it."""
+        with self._lock:
+            leg = self._legs.get(which.run)
+            if leg is None or leg.which != which:
+                return
+            if leg.worker is not None:
+                self._end(leg, _died(which, message))
+            elif self._ledger(which).take(None):
+                self._end(leg, replace(never_started(which), message=message))
 
     def forget(self, run: str) -> None:
         """Know no more of a run: what its worker still says is refused."""
@@ -280,7 +279,7 @@ class PullEngine:
                 ledger.note_worker(worker)
             if not ledger.take(worker):
                 raise Refused("this leg was taken before, or withdrawn")
-            token = self._put_token(leg) if fresh else None
+            token, leg.once = (self._put_token(leg) if fresh else None), fresh
             order, leg.order = leg.order, None
             leg.worker, leg.beat = worker, time.monotonic()
             return order, token
@@ -316,21 +315,15 @@ class PullEngine:
 
         Refused where something before the piece is missing, or the log would be longer than `limit`.
         """
-        path = self._ledger(leg.which).directory.log
-        with self._lock:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                size = os.fstat(descriptor).st_size
-                if offset > size:
-                    raise Refused(f"the log has {size} bytes, and this piece begins at {offset}")
-                fresh = data[size - offset :]
-                if size + len(fresh) > limit:
-                    raise Refused("the log is longer than the service takes")
-                while fresh:
-                    fresh = fresh[os.write(descriptor, fresh) :]
-                return os.fstat(descriptor).st_size
-            finally:
-                os.close(descriptor)
+        with self._lock, self._ledger(leg.which).log() as file:
+            size = file.seek(0, os.SEEK_END)
+            if offset > size:
+                raise Refused(f"the log has {size} bytes, and this piece begins at {offset}")
+            fresh = data[size - offset :]
+            if size + len(fresh) > limit:
+                raise Refused("the log is longer than the service takes")
+            file.write(fresh)
+            return file.tell()
 
     def end(self, leg: Handout, report: LegReport) -> None:
         """Record how a leg ended; Refused for a report about another one. It is on the disk when this returns."""
@@ -347,6 +340,8 @@ class PullEngine:
     def _end(self, leg: Handout, report: LegReport) -> None:
         if self._legs.get(leg.which.run) is leg:
             del self._legs[leg.which.run]
+            if leg.once and leg.worker is not None:
+                self.roster.forget(leg.offer.pool, leg.worker)
         self._ledger(leg.which).forget_tree()
         self._report(report)
 
@@ -363,9 +358,7 @@ class PullEngine:
         patience = self.lease if which.leg is Leg.PLAN else 1.5 * self.lease + leg.offer.grace
         if now - leg.beat <= patience:
             return
-        ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
-        message = f"worker {leg.worker} has not been heard of for {patience:.0f} s"
-        self._end(leg, which.report(ending, Reason.RUNNER_DIED, message))
+        self._end(leg, _died(which, f"worker {leg.worker} has not been heard of for {patience:.0f} s"))
 
     def _there(self, pool: str) -> list[Presence]:
         """Return what the workers of a pool said of themselves that are not gone."""
@@ -380,6 +373,11 @@ class PullEngine:
 
     def _ledger(self, which: LegId) -> Ledger:
         return Ledger(RunDirectory.of(self._data_dir, which.run), which)
+
+
+def _died(which: LegId, message: str) -> LegReport:
+    ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
+    return which.report(ending, Reason.RUNNER_DIED, message)
 
 
 def _hash(token: str) -> str:

@@ -75,6 +75,11 @@ class Roster:
             else:
                 entry.said, entry.heard = said or entry.said, now
 
+    def forget(self, pool: str, worker: str) -> None:
+        """Forget a worker that did one leg, and does not come back."""
+        with self._lock:
+            self._entries.pop((pool, worker), None)
+
     def heard(self, pool: str, worker: str | None) -> float:
         """Return when a worker, or any of the pool, was heard of last, by `time.monotonic`; 0.0: never."""
         with self._lock:

@@ -84,6 +84,9 @@ class Transaction(Reading, Protocol):
         The stored run keeps its stack, which may have moved since `run` was read.
         """
 
+    def note_run(self, run: RunId, attempt: int, message: str) -> None:
+        """Let people read what a run at work waits for; nothing where that attempt is not at work any more."""
+
     def claim(
         self, holder: str, now: datetime, lease: timedelta, limit: int, pools: Mapping[str, PoolLimits] = ...
     ) -> list[Run]:

@@ -136,6 +136,10 @@ class SqlTransaction(
         if self._connection.execute(update(runs).where(fence).values(values)).rowcount != 1:
             raise LostLease(f"attempt {run.attempt} no longer holds run {run.id}")
 
+    def note_run(self, run: RunId, attempt: int, message: str) -> None:
+        at_work = and_(runs.c.id == run, runs.c.attempt == attempt, runs.c.status.in_(AT_WORK_STATUSES))
+        self._connection.execute(update(runs).where(at_work).values(message=message))
+
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         held = and_(runs.c.holder == holder, runs.c.status.in_(AT_WORK_STATUSES))
         self._connection.execute(update(runs).where(held).values(lease_until=rows.micros(now + lease)))

@@ -116,6 +116,8 @@ PLAIN_FILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,251}$"
 REVISION = r"^[0-9a-f]{40}$"
 """Git's newer ids of 64 digits are read by no library that is used here."""
 
+IMAGE = r"^[a-z0-9][-A-Za-z0-9_.:/@]*$"
+QUANTITY = r"^[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m)?$"
 WORKSPACE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,89}$"
 
 _NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
@@ -128,6 +130,8 @@ WORDS: Mapping[str, Words] = {
     VERSION: Words("invalid-version", "is not a version", "letters, digits and inner -_.+, at most 63 characters"),
     INPUT_NAME: Words("invalid-name", "is not an input's name", "letters, digits and _, not beginning with a digit"),
     NAME: Words("invalid-name", "is not a name", _NAME_HINT),
+    IMAGE: Words("invalid-image", "is not an image's name", "write it as in registry.example.com/station:1.4"),
+    QUANTITY: Words("invalid-quantity", "is not a quantity", "write it as text, such as 500m, 2 or 1Gi"),
     QUALIFIED_NAME: Words("invalid-name", "is neither a name nor space/name", _NAME_HINT),
     MOVED_FROM: Words("invalid-name", "must be written as old-space/old-name", _NAME_HINT),
     LABEL_KEY: Words("invalid-label", "is not a label's key", "letters, digits and inner -_./, at most 63 characters"),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from spaces.model.base import Number, Problem, SpecModel, not_empty
+from spaces.model.kubernetes_pool import KubernetesPool, pool_problems
 from spaces.model.tools import ToolName
 
 DEFAULT_POOL = "default"
@@ -24,6 +25,8 @@ class EngineName(StrEnum):
     """The service, on its own machine."""
     PULL = "pull"
     """Workers elsewhere, which ask the service for work."""
+    KUBERNETES = "kubernetes"
+    """A Job of Kubernetes for each leg."""
 
 
 class WorkerPoolSpec(SpecModel):
@@ -31,20 +34,19 @@ class WorkerPoolSpec(SpecModel):
 
     # Keys of the spec, and engines.
     later: ClassVar[Mapping[str, str]] = {
-        "kubernetes": "runs as Jobs of Kubernetes",
         "celery": "runs by Celery",
     }
 
     engine: EngineName = Field(
         description="What starts the runs. local: the service, on its own machine. pull: workers on other machines, "
-        "which ask for work."
+        "which ask for work. kubernetes: Jobs of a cluster."
     )
     max_parallel: Number | None = Field(
         None,
         ge=1,
         le=MOST_PARALLEL,
         description="How many runs of the pool may be at work at the same time, of all services together. Default: "
-        "as many as its engine has places for.",
+        "as many as its engine has places for; 20 on Kubernetes.",
     )
     drift_parallel: Number | None = Field(
         None,
@@ -58,6 +60,8 @@ class WorkerPoolSpec(SpecModel):
         "is installed there.",
     )
 
+    kubernetes: KubernetesPool | None = Field(None, description="Where the pods of the engine kubernetes run, and how.")
+
     @classmethod
     def problems(cls, raw: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield limits that contradict each other."""
@@ -65,3 +69,14 @@ class WorkerPoolSpec(SpecModel):
         if isinstance(most, int) and isinstance(checks, int) and checks > most:
             summary = f"spec.driftParallel is {checks}, and spec.maxParallel only {most}"
             yield Problem(("driftParallel",), "invalid-value", summary, "drift checks are runs of the pool, too")
+        own, engine = raw.get("kubernetes"), raw.get("engine")
+        if engine == EngineName.KUBERNETES and "kubernetes" not in raw:
+            yield Problem(
+                (), "missing-key", "spec.kubernetes is missing", "it says where the pods run, and their image"
+            )
+        if "kubernetes" in raw and engine != EngineName.KUBERNETES:
+            yield Problem(
+                ("kubernetes",), "invalid-value", "spec.kubernetes is only for engine: kubernetes", at_key=True
+            )
+        if isinstance(own, Mapping):
+            yield from pool_problems(own, ("kubernetes",))

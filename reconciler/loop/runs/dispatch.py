@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -39,7 +39,13 @@ from reconciler.loop.runs.job import (
     materialise,
     needs_tfstate,
 )
-from reconciler.loop.runs.pools import is_in_force, limits_of, pools_with_workers
+from reconciler.loop.runs.pools import (
+    is_in_force,
+    limits_of,
+    pools_elsewhere,
+    pools_on_kubernetes,
+    pools_with_workers,
+)
 from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
 from reconciler.metrics import Metrics
 from reconciler.runs.audit import log_run
@@ -106,6 +112,8 @@ class Dispatcher:
             workers = seen.get(pool, [])
             counts[pool, "busy"] = sum(worker.active for worker in workers)
             counts[pool, "idle"] = sum(max(1, worker.said.places - worker.active) for worker in workers if worker.idle)
+        legs = Counter(leg.offer.pool for leg in self.pull.legs())
+        counts |= {(pool, "busy"): legs[pool] for pool in pools_on_kubernetes(self.follower.world)}
         return counts
 
     def unserved(self) -> list[str]:
@@ -119,7 +127,7 @@ class Dispatcher:
     def claim(self, now: datetime) -> int:
         """Claim as many queued runs as there are places, and start them. Returns how many."""
         free = self.settings.parallelism - self._at_work_here()
-        if free <= 0 and not self.pull.served():
+        if free <= 0 and not self.pull.served() and not pools_on_kubernetes(self.follower.world):
             return 0
         with self.store.reading() as reading:
             if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):
@@ -164,7 +172,7 @@ class Dispatcher:
         self.pull.close()
 
     def _submit(self, run: Run, leg: Leg, token: str | None) -> None:
-        if run.pool in pools_with_workers(self.follower.world):
+        if run.pool in pools_elsewhere(self.follower.world):
             self._elsewhere.add(run.id)
         self.busy.add(run.id)
         self._pool.submit(self._start, run, leg, token)

@@ -10,7 +10,11 @@ from reconciler.core.runs import Run
 from reconciler.loop.desired.world import World
 from reconciler.store.queries import Reading
 from spaces.effective.pools import pools
-from spaces.model.pool import DEFAULT_POOL, EngineName
+from spaces.model.kubernetes_pool import KubernetesPool
+from spaces.model.pool import DEFAULT_POOL, EngineName, WorkerPoolSpec
+
+PODS = 20
+"""How many runs of a pool on Kubernetes are at work at the same time where its document does not say."""
 
 
 def limits_of(
@@ -24,14 +28,36 @@ def limits_of(
     drained = {*reading.drained_pools(), *closed}
     limits = {
         name: PoolLimits(
-            it.max_parallel,
+            it.max_parallel or (PODS if it.engine is EngineName.KUBERNETES else None),
             it.drift_parallel,
             name in drained,
-            places(name) if it.engine is EngineName.PULL else None,
+            _places(name, it, places),
         )
         for name, it in found.items()
     }
     return {**limits, DEFAULT_POOL: PoolLimits(drained=DEFAULT_POOL in drained)}
+
+
+def _places(name: str, pool: WorkerPoolSpec, places: Callable[[str], int]) -> int | None:
+    match pool.engine:
+        case EngineName.PULL:
+            return places(name)
+        case EngineName.KUBERNETES:
+            return pool.max_parallel or PODS
+        case EngineName.LOCAL:
+            return None
+
+
+def pools_elsewhere(world: World) -> list[str]:
+    """Return the pools whose runs are not at work on the service's own machine."""
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return [name for name, spec in found.items() if spec.engine is not EngineName.LOCAL]
+
+
+def pools_on_kubernetes(world: World) -> dict[str, KubernetesPool]:
+    """Return the pools whose legs are Jobs of a cluster."""
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return {name: spec.kubernetes for name, spec in found.items() if spec.kubernetes is not None}
 
 
 def pools_with_workers(world: World) -> list[str]:

@@ -21,7 +21,8 @@ from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.phases import Leg
 from reconciler.core.runs import RunId, RunStatus
-from reconciler.engine.pull import Handout, PullEngine, Refused
+from reconciler.engine.handout import Handout, Refused
+from reconciler.engine.pull import PullEngine
 from reconciler.engine.roster import Presence
 from reconciler.runner.contract.job import LegReport
 from reconciler.runner.contract.records import report_from_data

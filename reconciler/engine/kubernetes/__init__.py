@@ -1,0 +1,1 @@
+"""The engine of pools whose legs are Jobs of Kubernetes."""

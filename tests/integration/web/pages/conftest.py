@@ -18,8 +18,11 @@ from spaces.model.people import UserSpec
 from spaces.model.role import RoleBindingSpec
 from spaces.names import Kind, ResourceRef, SpaceName
 from tests.factories import NOW, later
+from tests.integration.web.pages import browser
 from tests.integration.web.pages.person import Person
 from tests.integration.web.warm import WarmApp
+
+chromium, axe = browser.chromium, browser.axe
 
 ROLES = {"rita": "reader", "otto": "operator", "wanda": "writer"}
 """What people may do in production, and nowhere else."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
 from tests.factories import a_run, a_stack
 from tests.integration.web.client import OPERATOR_TOKEN
+from tests.integration.web.pages.browser import Axe
 from tests.integration.web.pages.fleet import CANARY, configuration, put_fleet
 from tests.integration.web.pages.test_pages import every_page
 from tests.needs import needs
@@ -33,15 +33,6 @@ NAMELESS = """() => [...document.querySelectorAll('a, button, select, input:not(
 WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')].filter(it =>
   it.getBoundingClientRect().right > innerWidth && !it.closest('.log, .diff, .scroll, pre')).map(it => it.outerHTML.slice(0, 200))"""
 """Finds what makes a page wider than its window."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -65,7 +56,7 @@ def troubles() -> list[str]:
 @pytest.fixture
 def tab(chromium: Any, server: HttpServer, troubles: list[str]) -> Iterator[Any]:
     """A tab in which the operator is signed in."""
-    context = chromium.new_context(base_url=server.url, viewport={"width": 400, "height": 800})
+    context = chromium.new_context(base_url=server.url, viewport={"width": 400, "height": 800}, has_touch=True)
     tab = context.new_page()
     tab.set_default_timeout(20_000)
     tab.on("dialog", lambda dialog: troubles.append(dialog.message))
@@ -82,7 +73,7 @@ def tab(chromium: Any, server: HttpServer, troubles: list[str]) -> Iterator[Any]
 
 
 def test_no_page_runs_what_others_wrote_and_every_control_has_a_name(
-    tab: Any, store: SqlStore, troubles: list[str]
+    tab: Any, store: SqlStore, troubles: list[str], axe: Axe
 ) -> None:
     runs = put_fleet(store)
     for path in every_page(runs):
@@ -91,6 +82,7 @@ def test_no_page_runs_what_others_wrote_and_every_control_has_a_name(
         assert tab.evaluate(NAMELESS) == [], path
         # A narrow window never has to be moved sideways.
         assert tab.evaluate(WIDE) == [], path
+        assert axe(tab) == [], path
     assert troubles == []
 
 

@@ -8,7 +8,7 @@ MINUTES ?= 5
 # Let Python keep what it compiles, whatever the environment says: each test process would compile all tests, for ten seconds.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo demo-clouds test explore check tools bench screenshots format clean
+.PHONY: demo demo-clouds demo-kubernetes test explore check tools bench screenshots format clean
 demo: $(VENV)/.run
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tests.tools.demo
 
@@ -30,6 +30,10 @@ check: $(VENV)/.check
 # The stacks of examples/integrations against a token service on this machine, and who each of their phases was there.
 demo-clouds: $(VENV)/.check
 	$(BIN)/python -m tests.tools.demo_clouds
+
+# The demo's stacks as Jobs of a Kubernetes API on this machine, which make tools builds.
+demo-kubernetes: $(VENV)/.check
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tests.tools.demo_kubernetes
 
 # The real tools that stacks use, for the tests; nothing to do where they are there. On a new machine this takes a while.
 tools:

@@ -50,7 +50,7 @@ def command(
     from reconciler.data_directory import DataDirectoryBusy, alone_on, hidden_from_runs, make_data_dir
     from reconciler.engine.local import LocalEngine, SandboxUnavailable
     from reconciler.engine.placing import Machine
-    from reconciler.worker.once import NoToken, OneLeg
+    from reconciler.worker.once import NoToken, OneLeg, hide_memory
     from reconciler.worker.service import Rejected, Service
     from reconciler.worker.worker import Worker
 
@@ -81,6 +81,7 @@ def command(
             service, machine = Service(url, token, trust_env=not local), Machine.of(settings)
             try:
                 if pool is None:
+                    hide_memory()
                     leg = OneLeg(token, own, service, engine, machine)
                     _stop_by_signals(leg.stop, leg.stop)
                     leg.run()

@@ -65,7 +65,6 @@ class OneLeg:
     def run(self) -> None:
         """Take the leg up, do it, and tell the service its end; nothing where it was taken before. NoToken."""
         which = leg_of(self.token)
-        _hide_memory()
         order = self._take()
         if order is None:
             return
@@ -112,8 +111,8 @@ class OneLeg:
                     leg.end(_as_lost(report) if stopped and not leg.canceled else report)
 
 
-def _hide_memory() -> None:
-    """Keep what runs here as the same user from reading the leg's token out of this process."""
+def hide_memory() -> None:
+    """Keep whatever else runs here as the same user from reading the leg's token out of this process."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 

@@ -81,6 +81,8 @@ _POD_SECURITY = frozenset(
 _CONTAINER = frozenset(("name", "image", "imagePullPolicy", "env", "envFrom", "resources", "volumeMounts"))
 _BESIDE = _CONTAINER | {"command", "args", "workingDir", "restartPolicy", "securityContext", "startupProbe"}
 _CONTAINER_SECURITY = frozenset(("runAsUser", "runAsGroup", "seccompProfile"))
+_SETTINGS = frozenset(("STATION_TERRAFORM_CLI_CONFIG", "STATION_TOOL_PATH", "STATION_TOOL_PATHS"))
+"""The settings of a pod that are the pool's business."""
 _VOLUME = frozenset(
     ("name", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret")
 )
@@ -132,8 +134,9 @@ def _spec_problems(spec: object, at: Path) -> Iterator[Problem]:
 def _container_problems(container: Mapping[str, Any], allowed: frozenset[str], at: Path) -> Iterator[Problem]:
     yield from _only(container, allowed, at)
     for path, variable in _items(container, "env", at):
-        if str(variable.get("name", "")).startswith("STATION_"):
-            yield _refused((*path, "name"), "STATION_… variables are the service's own")
+        name = str(variable.get("name", ""))
+        if name == "HOME" or (name.startswith("STATION_") and name not in _SETTINGS):
+            yield _refused((*path, "name"), f"{name} is the service's own", f"free are {', '.join(sorted(_SETTINGS))}")
     for path, mount in _items(container, "volumeMounts", at):
         place = str(mount.get("mountPath", "")).rstrip("/")
         if any(f"{place}/".startswith(f"{own}/") or f"{own}/".startswith(f"{place}/") for own in OWN_MOUNTS):

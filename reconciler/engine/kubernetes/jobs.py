@@ -50,16 +50,6 @@ Place = tuple[str | None, str]
 
 
 @dataclass(slots=True)
-class _Carried:
-    """A leg with a Job that this process made."""
-
-    pool: KubernetesPool
-    said: str = ""
-    """What was told last about why it has not begun."""
-    deleted: bool = False
-
-
-@dataclass(slots=True)
 class JobCarrier:
     """Carries legs, until its service ends."""
 
@@ -75,11 +65,18 @@ class JobCarrier:
     ready: Callable[[], bool]
     """Whether the legs that an earlier process left are known."""
     connect: Callable[[Path | None, str | None], Cluster] = Cluster
-    _carried: dict[LegId, _Carried] = field(default_factory=dict)
+    _carried: dict[LegId, KubernetesPool] = field(default_factory=dict)
+    """The legs with a Job that this process made, as their pools were then."""
+    _said: dict[LegId, str] = field(default_factory=dict)
+    """What was told last about why a leg has not begun."""
+    _deleted: set[LegId] = field(default_factory=set)
+    """The canceled legs whose Jobs were deleted."""
     _clusters: dict[str | None, Cluster] = field(default_factory=dict)
     _late: dict[str, float] = field(default_factory=dict)
     """Since when a Job has had no leg, or a leg no pod, by name."""
     _looked: dict[Place, float] = field(default_factory=dict)
+    _trouble: dict[Place, str] = field(default_factory=dict)
+    """What was logged last of a place."""
     _closing: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -111,13 +108,13 @@ class JobCarrier:
             (pool.cluster, pool.namespace): [] for pool in pools.values()
         }
         for leg in legs:
-            carried = self._carried.get(leg.which)
-            pool = pools.get(leg.offer.pool) if carried is None else carried.pool
+            pool = self._carried.get(leg.which) or pools.get(leg.offer.pool)
             if pool is not None:
                 places.setdefault((pool.cluster, pool.namespace), []).append((leg, pool))
         known = {leg.which for leg in legs}
-        for which in [which for which in self._carried if which not in known]:
-            del self._carried[which]
+        self._carried = {which: pool for which, pool in self._carried.items() if which in known}
+        self._said = {which: said for which, said in self._said.items() if which in known}
+        self._deleted &= known
         for place, theirs in places.items():
             if now - self._looked.get(place, float("-inf")) >= self._pause(theirs):
                 self._looked[place] = now
@@ -127,8 +124,7 @@ class JobCarrier:
         """Return how long to leave a place alone."""
         pause = _CALM if self._late else _IDLE
         for leg, _pool in legs:
-            carried = self._carried.get(leg.which)
-            if leg.worker is None or (leg.canceled and (carried is None or not carried.deleted)):
+            if leg.worker is None or (leg.canceled and leg.which not in self._deleted):
                 return 0.0
             pause = _CALM
         return pause
@@ -144,24 +140,32 @@ class JobCarrier:
                 name = name_of(leg.which)
                 self._follow(cluster, leg, pool, jobs.get(name), pods.get(name, []), now)
             self._tidy(cluster, namespace, jobs, {name_of(leg.which) for leg, _ in legs}, now)
-        except (Unreachable, NotAllowed) as error:
+            self._trouble.pop(place, None)
+        except Unreachable as error:
             dropped = self._clusters.pop(context, None)
             if dropped is not None:
                 dropped.close()
-            _log.warning("the cluster %s: %s", context or "of the pools", error)
-            for leg, pool in legs:
-                if leg.worker is None:
-                    self._wait(leg, pool, str(error), now)
+            self._hold_up(place, legs, str(error), now)
+        except NotAllowed as error:
+            self._hold_up(place, legs, f"the cluster refuses what the service needs: {error}", now)
+
+    def _hold_up(self, place: Place, legs: list[tuple[Handout, KubernetesPool]], why: str, now: float) -> None:
+        """Say in the log and in the runs what keeps all legs of a place from beginning."""
+        if self._trouble.get(place) != why:
+            self._trouble[place] = why
+            _log.warning("runs in the namespace %s: %s", place[1], why)
+        for leg, pool in legs:
+            if leg.worker is None:
+                self._wait(leg, pool, why, now)
 
     def _follow(  # noqa: PLR0917
         self, cluster: Cluster, leg: Handout, pool: KubernetesPool, job: Json | None, pods: list[Json], now: float
     ) -> None:
-        carried = self._carried.get(leg.which)
         if leg.worker is not None:
             self._watch(cluster, leg, pool, pods, now)
         elif leg.canceled:
             return
-        elif carried is None:
+        elif leg.which not in self._carried:
             self._make(cluster, leg, pool, now)
         elif job is None:
             self.pull.give_up(leg.which, "its Job was deleted before it began")
@@ -191,7 +195,7 @@ class JobCarrier:
             else:
                 self._wait(leg, pool, why, now)
             return
-        self._carried[leg.which] = _Carried(pool)
+        self._carried[leg.which] = pool
 
     def _wait(self, leg: Handout, pool: KubernetesPool, why: str, now: float) -> None:
         """Say why a leg has not begun, and give it up where that has taken too long."""
@@ -199,30 +203,26 @@ class JobCarrier:
             why = why or "its pod has not begun"
             self.pull.give_up(leg.which, f"{why} (for {pool.start_seconds} s)")
             return
-        self._say(leg, pool, why)
+        self._say(leg.which, why)
 
     def _watch(self, cluster: Cluster, leg: Handout, pool: KubernetesPool, pods: list[Json], now: float) -> None:
         """Look after a leg that a pod has taken up."""
         name = name_of(leg.which)
-        carried = self._say(leg, pool, "")
-        if leg.canceled and not carried.deleted:
+        self._say(leg.which, "")
+        if leg.canceled and leg.which not in self._deleted:
             # So that its tool is stopped at once, rather than with the next beat.
             cluster.delete_job(pool.namespace, name)
-            carried.deleted = True
+            self._deleted.add(leg.which)
         ended = why_ended(pods)
         if ended is None:
             self._late.pop(name, None)
         elif now - self._late.setdefault(name, now) > _LATE:
             self.pull.give_up(leg.which, ended)
 
-    def _say(self, leg: Handout, pool: KubernetesPool, why: str) -> _Carried:
-        carried = self._carried.get(leg.which) or _Carried(pool)
-        if leg.worker is not None:
-            self._carried[leg.which] = carried
-        if why != carried.said:
-            carried.said = why
-            self.note(leg.which, why)
-        return carried
+    def _say(self, which: LegId, why: str) -> None:
+        if why != self._said.get(which, ""):
+            self._said[which] = why
+            self.note(which, why)
 
     def _tidy(self, cluster: Cluster, namespace: str, jobs: Mapping[str, Json], wanted: set[str], now: float) -> None:
         """Delete the Jobs whose legs are over, and which do not end by themselves."""

@@ -144,6 +144,8 @@ def _forced(template: Json, pod: LegPod, pool: KubernetesPool) -> Json:
         "HOME": f"{_PLACE}/work",
         # Where bubblewrap works in the pod it is used; elsewhere the pod alone is the sandbox.
         "STATION_REQUIRE_SANDBOX": "false",
+        # Nothing of it is there for the next run.
+        "STATION_PROVIDER_CACHE": "0",
     }
     variables: list[Json] = [{"name": name, "value": value} for name, value in own.items()]
     variables.append({"name": "STATION_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})

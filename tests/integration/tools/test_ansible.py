@@ -17,6 +17,7 @@ from reconciler.tools.ansible.events import DONE, UNFORESEEN
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.registry import tool
 from tests.needs import needs
+from tests.tools.playbooks import write_action
 
 BINARY = Path(sys.executable).with_name("ansible-playbook")
 pytestmark = [needs("ansible-playbook"), pytest.mark.slow]
@@ -26,6 +27,7 @@ def job(place: Any, tasks: str, hosts: str = "one\n") -> ToolJob:
     (place.work / "hosts").write_text(
         f"{hosts}[all:vars]\nansible_connection=local\nansible_python_interpreter={sys.executable}\ntop={place.top}\n"
     )
+    write_action(place.work)
     (place.work / "site.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}")
     return ToolJob(str(BINARY), place.work, place.scratch, {"playbook": "site.yml", "inventory": "hosts"})
 
@@ -34,11 +36,11 @@ TASKS = """
     - name: Write
       copy: {content: "hello\\n", dest: "{{ top }}/{{ inventory_hostname }}.txt"}
     - name: Keep quiet
-      copy: {content: "top-secret\\n", dest: "{{ top }}/secret"}
+      thing: {text: "top-secret\\n", path: "{{ top }}/secret"}
       no_log: true
       when: inventory_hostname == "one"
     - name: Several
-      copy: {content: "{{ item }}\\n", dest: "{{ top }}/{{ item }}"}
+      thing: {text: "{{ item }}\\n", path: "{{ top }}/{{ item }}"}
       loop: [a, b]
       run_once: true
     - name: Not now
@@ -48,7 +50,7 @@ TASKS = """
       assert: {that: false}
       ignore_errors: true
     - name: Tell
-      copy: {content: '{"n": 1}', dest: "{{ lookup('env', 'STATION_OUTPUTS') }}"}
+      thing: {text: '{"n": {{ 1 }}}', path: "{{ lookup('env', 'STATION_OUTPUTS') }}"}
       run_once: true
 """
 
@@ -59,7 +61,8 @@ def test_a_round(place: Any) -> None:
     ansible.init(work, place.do)
     found = ansible.plan(work, place.do)
     assert {(change.type, change.provider, change.action) for change in found.changes} == {
-        ("ansible.builtin.copy", "ansible", Action.UPDATE)
+        ("ansible.builtin.copy", "ansible", Action.UPDATE),
+        ("thing", "ansible", Action.UPDATE),
     }
     assert [(change.address, change.before, change.after) for change in found.changes] == [
         ("one/Write", "", "hello\n"),
@@ -94,12 +97,15 @@ def test_a_command_cannot_be_foreseen_and_one_that_runs_in_check_mode_too_is_mar
     - name: Run
       command: touch {{ top }}/made
     - name: Look
-      command: touch {{ top }}/looked
+      thing: {path: "{{ top }}/looked", text: looked}
       check_mode: false
 """
     work = job(place, tasks)
     found = tool("ansible").plan(work, place.do)
-    assert [(change.address, change.after) for change in found.changes] == [("one/Run", UNFORESEEN), ("one/Look", DONE)]
+    assert [(change.address, change.after) for change in found.changes] == [
+        ("one/Run", UNFORESEEN),
+        ("one/Look", ["looked", DONE]),
+    ]
     assert [(place.top / name).exists() for name in ("made", "looked")] == [False, True]
     tool("ansible").apply(work, place.do)
     assert (place.top / "made").exists()
@@ -160,7 +166,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats):
         self._display.display("their plugin was here")
 """
-WRITES = '    - copy: {content: "x", dest: "{{ top }}/x"}\n'
+WRITES = '    - lineinfile: {create: true, line: x, path: "{{ top }}/x"}\n'
 
 
 @pytest.mark.parametrize(
@@ -182,14 +188,14 @@ WRITES = '    - copy: {content: "x", dest: "{{ top }}/x"}\n'
 def test_plugins_of_the_source_stay_in_use_beside_ours(
     place: Any, config: str | None, where: str, env: dict[str, str]
 ) -> None:
-    work = replace(job(place, WRITES), env=env)
+    work = replace(job(place, '    - thing: {text: x, path: "{{ top }}/x"}\n'), env=env)
     (place.work / where).mkdir(parents=True)
     (place.work / where / "theirs.py").write_text(OWN_PLUGIN)
     if config is not None:
         (place.work / env.get("ANSIBLE_CONFIG", "ansible.cfg")).write_text(f"[defaults]\n{config}\n")
     place.do.environment |= env
     found = tool("ansible").plan(work, place.do)
-    assert [change.type for change in found.changes] == ["ansible.builtin.copy"]
+    assert [change.type for change in found.changes] == ["thing"]
     assert "their plugin was here" in place.do.printed
 
 
@@ -218,7 +224,7 @@ echo '{"script": {"hosts": ["two"]}, "_meta": {"hostvars": {"two": {"from": "scr
 """
 SHOW = """
     - name: Show
-      copy: {content: "{{ word }} {{ password }}", dest: "{{ top }}/{{ inventory_hostname }}"}
+      thing: {text: "{{ word }} {{ password }}", path: "{{ top }}/{{ inventory_hostname }}"}
       tags: [shown, other]
     - name: Not tagged
       fail:
@@ -260,7 +266,7 @@ def test_inventories_of_every_form_and_what_chooses_hosts_and_tasks(place: Any) 
 
 def test_vaults_are_opened_by_their_ids(place: Any) -> None:
     secrets = {"vaultPasswords.prod": "password-of-prod", "vaultPasswords.default": "another-password"}
-    work = job(place, '    - copy: {content: "{{ prod }} {{ plain }}", dest: "{{ top }}/opened"}\n')
+    work = job(place, '    - thing: {text: "{{ prod }} {{ plain }}", path: "{{ top }}/opened"}\n')
     for vault, value in (("prod", "of-prod"), ("default", "of-default")):
         (place.home / vault).write_text(secrets[f"vaultPasswords.{vault}"])
         name = "prod" if vault == "prod" else "plain"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tests.contract.tools.subjects.base import SECRET, Subject
+from tests.tools.playbooks import ACTION, FILE
 
 
 class TheSubject(Subject):
@@ -30,9 +31,9 @@ class TheSubject(Subject):
         return self._playbook(f"    - ansible.builtin.shell: touch {self.world}/hanging; sleep 60\n", "never")
 
     def _copy(self, text: str) -> str:
-        return f"    - ansible.builtin.copy: {{content: {text}, dest: {self.world}/thing}}\n"
+        return f"    - thing: {{text: {text}, path: {self.world}/thing}}\n"
 
     def _playbook(self, tasks: str, text: str) -> dict[str, str]:
         head = "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n"
         outputs = f'{{"greeting": "hello {text}", "secret": {{"value": "{SECRET}", "sensitive": true}}}}'
-        return {"site.yml": head + tasks, "outputs.json": outputs}
+        return {"site.yml": head + tasks, "outputs.json": outputs, FILE: ACTION}

@@ -10,7 +10,8 @@ from pathlib import Path
 from bench.contest import Peer
 from bench.contest import measure as contest
 from bench.harness import Figure
-from bench.terraform import CODE, ENV, commands
+from bench.terraform import CODE, ENV
+from bench.terraform import peer as same_as_terraform
 from tests.tools.cluster import missing, running_cluster
 
 ROUNDS = 5
@@ -26,6 +27,12 @@ _PLAYBOOK = """\
 
 def measure(scratch: Path) -> Iterator[Figure]:
     """Measure each tool that is here, and say which are not."""
+    if shutil.which("tofu") is None:
+        print("tofu is not here: skipped")
+    else:
+        (scratch / "tofu").mkdir()
+        with same_as_terraform("tofu", "opentofu") as peer:
+            yield from contest(scratch / "tofu", peer, ROUNDS)
     for number, (programs, peer) in enumerate(_peers(scratch)):
         lacking = [name for name in programs if shutil.which(name) is None]
         if lacking:
@@ -42,17 +49,6 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
 
 def _peers(scratch: Path) -> Iterator[tuple[tuple[str, ...], Peer]]:
-    yield (
-        ("tofu",),
-        Peer(
-            "opentofu, 100 resources",
-            "opentofu",
-            lambda number: {"main.tf": CODE % number},
-            lambda _: commands("tofu"),
-            env=ENV,
-            against="init, plan, show, apply",
-        ),
-    )
     yield ("terragrunt", "tofu"), _unit(scratch)
     yield ("terragrunt", "tofu"), _units(scratch)
     yield ("pulumi", "pulumi-language-yaml"), _pulumi()

@@ -72,7 +72,7 @@ def _measure(scratch: Path, fleet: Fleet) -> Iterator[Figure]:
 class _Trial:
     """One database with some services."""
 
-    def __init__(self, folder: Path, fleet: Fleet, services: list[Service], database: str, closing: ExitStack) -> None:  # noqa: PLR0917
+    def __init__(self, folder: Path, fleet: Fleet, services: list[Service], database: str, closing: ExitStack) -> None:
         self.folder, self.fleet, self.database, self.closing = folder, fleet, database, closing
         self.services = services
         self.runners: list[Process] = []

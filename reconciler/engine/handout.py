@@ -43,6 +43,8 @@ class Handout:
     beat: float = 0.0
     """When the worker was heard of last."""
     canceled: bool = False
+    fenced: float = float("-inf")
+    """When the store was last seen to have the leg at work."""
     needs: tuple[str, str | None] = ("", None)
     """The tool, and the versions of it that the stack allows."""
     tokens: dict[str, str] = field(default_factory=dict, repr=False)

@@ -230,6 +230,10 @@ class PullEngine:
         if worker is not None:
             self.roster.hear(pool, worker)
 
+    def may_answer(self, pool: str) -> bool:
+        """Whether `answer` may have something: it costs next to nothing, and is asked all the time."""
+        return any(leg.worker is None and leg.offer.pool == pool for leg in list(self._legs.values()))
+
     def answer(self, pool: str, worker: str) -> tuple[str, LegId] | None:
         """Offer a leg of the pool to a worker; returns the token by which it can be taken. None: there is none."""
         now = time.monotonic()

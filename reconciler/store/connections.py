@@ -11,18 +11,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from reconciler.store.stored import StoreBusy, StoreError
 
 _WRITING = "station_writing"
+_USED = "station_used"
+_SURE = 1.0
+"""For how many seconds after its last use a connection is taken to be there."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
 
 _SQLITE_MESSAGES = {
@@ -104,7 +108,6 @@ def connect_postgres(url: URL, patience: timedelta) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_timeout=patience.total_seconds(),
         connect_args={"connect_timeout": max(2, int(patience.total_seconds()))},
         **_POOL,
@@ -115,6 +118,19 @@ def connect_postgres(url: URL, patience: timedelta) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"SET lock_timeout = {milliseconds}")
         connection.commit()
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        # Each check is a round trip, and under load a connection was used a moment ago.
+        if time.monotonic() - record.info.get(_USED, time.monotonic()) > _SURE:
+            try:
+                engine.dialect.do_ping(connection)
+            except Exception as error:
+                raise DisconnectionError from error
 
     return engine
 

@@ -63,6 +63,8 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.state.streams = Streams()
     gauges.expose(ports)
     # First, since routes are tried in order, and every run asks for these several times.
+    # First, as routes are tried one after the other: workers ask most.
+    app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(tfstate.router, prefix=PREFIX)
     for routes in (
         stacks.router,
@@ -93,7 +95,6 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         orders.router,
     ):
         app.include_router(routes, prefix=PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
-    app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(login.router, prefix=PREFIX, dependencies=[KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(health.router)
     app.include_router(well_known.router)

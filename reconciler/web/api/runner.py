@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
@@ -52,6 +54,9 @@ _STATUSES = {Leg.PLAN: RunStatus.PLANNING, Leg.APPLY: RunStatus.APPLYING}
 _REPORTS = TypeAdapter(LegReport)
 _REASON = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
+_FENCED = 1.0
+"""For how many seconds what the store said of a leg counts: a lost lease is noticed far later than that anyway."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -68,13 +73,14 @@ async def claim_leg(  # noqa: PLR0917
     if body.version != __version__:
         detail = f"the service has version {__version__}, and this worker {body.version}: install the same"
         raise ApiError(HTTPStatus.CONFLICT, "OtherVersion", detail)
-    over = await run_in_threadpool(_over, ports, body.kept)
+    over = await run_in_threadpool(_over, ports, body.kept) if body.kept else []
     if over:
         return ClaimJson(leg=None, over=over)
     number = door.engine.ask(pool, body.worker, Presence(body.version, body.places, body.tools))
     try:
         for _ in range(int(_WAIT / _LOOK)):
-            offered = await run_in_threadpool(door.engine.answer, pool, body.worker)
+            may = door.engine.may_answer(pool)
+            offered = await run_in_threadpool(door.engine.answer, pool, body.worker) if may else None
             if offered is not None:
                 token, which = offered
                 leg = LegJson(token=token, run=which.run, attempt=which.attempt, leg=which.leg)
@@ -95,7 +101,7 @@ def take_leg(
 
     `fresh`: a new token comes in the header Station-Token, and the one that was shown opens nothing any more.
     """
-    order, token = _leg(request, ports, lambda engine, leg: engine.take(leg, worker, fresh=fresh))
+    order, token = _leg(request, ports, lambda engine, leg: engine.take(leg, worker, fresh=fresh), anew=True)
     return Response(order, media_type="application/json", headers={} if token is None else {"Station-Token": token})
 
 
@@ -160,18 +166,23 @@ async def end_leg(request: Request, ports: PortsIn) -> EndedJson:
     """Say how the leg ended. The token opens nothing any more after that."""
     data = await _body(request, ports, _LARGEST_REPORT)
     # It is read in the thread, too: a large one takes seconds.
-    await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.end(leg, _report(data)))
+    ended = partial(_leg, request, ports, lambda engine, leg: engine.end(leg, _report(data)), anew=True)
+    await run_in_threadpool(ended)
     return EndedJson(recorded=True)
 
 
-def _leg(request: Request, ports: Ports, then: Callable[[PullEngine, Handout], _Answer]) -> _Answer:
-    """Do something with the leg that the caller's token opens, if that is still at work."""
+def _leg(
+    request: Request, ports: Ports, then: Callable[[PullEngine, Handout], _Answer], *, anew: bool = False
+) -> _Answer:
+    """Do something with the leg that the caller's token opens, if that is still at work; the store is asked `anew`."""
     engine, token = _door(ports).engine, shown_token(request)
     if token is None:
         raise unauthorized("the token of a leg is needed", "Bearer")
     try:
         leg = engine.authorise(token)
-        _fence(ports, leg)
+        if anew or time.monotonic() - leg.fenced > _FENCED:
+            _fence(ports, leg)
+            leg.fenced = time.monotonic()
         return then(engine, leg)
     except Refused as refused:
         raise ApiError(HTTPStatus.GONE, "LegLost", str(refused)) from None
@@ -203,8 +214,6 @@ def _report(data: bytes) -> LegReport:
 
 
 def _over(ports: Ports, kept: list[str]) -> list[str]:
-    if not kept:
-        return []
     with ports.store.reading() as reading:
         found = {name: reading.run(RunId(name)) for name in kept}
     return [name for name, run in found.items() if run is None or not run.is_active]

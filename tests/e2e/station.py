@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tests.e2e.forked import Forked, Nursery
 from tests.needs import need
@@ -81,6 +81,13 @@ class Repo:
         self.git("init", "-q", "--template=", "-b", "main", ".")
         if files is not None:
             self.commit(files)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Return the repository that is there already."""
+        repo = cls.__new__(cls)
+        repo.path = path
+        return repo
 
     @property
     def url(self) -> str:

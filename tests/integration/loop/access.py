@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,13 +118,36 @@ def first(keys: Mapping[str, Key]) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def service(signed: Signed, new_machine: Callable[..., Machine], keys: Mapping[str, Key]) -> Machine:
-    """A service that has seen the first revision; Ada is the settings' admin."""
+@pytest.fixture(scope="session")
+def seen_once(
+    keys: Mapping[str, Key], blank_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Make the repository, and the data of a service that has seen its first revision, and a copy that nobody uses.
+
+    What is remembered names the repository by its path, so every test gets the copy at the place of the first.
+    """
+    place = tmp_path_factory.mktemp("first") / "world"
+    signed = Signed(Repo(place / "repo"), keys)
     signed.commit(None, first(keys))
-    machine = new_machine(signed.repo.url, admins=("ada",))
+    machine = Machine(place / "one", signed.repo.url, blank_database, admins=("ada",))
     assert machine.reconcile().problems == []
-    return machine
+    machine.close()
+    kept = place.with_name("kept")
+    shutil.copytree(place, kept, symlinks=True)
+    return place, kept
+
+
+@pytest.fixture
+def service(signed: Signed, seen_once: tuple[Path, Path], blank_database: Path) -> Iterator[Machine]:
+    """A service that has seen the first revision; Ada is the settings' admin. `signed` is its repository from then on."""
+    place, kept = seen_once
+    shutil.rmtree(place)
+    shutil.copytree(kept, place, symlinks=True)
+    signed.repo = Repo.at(place / "repo")
+    machine = Machine(place / "one", signed.repo.url, blank_database, admins=("ada",))
+    machine.reconcile()
+    yield machine
+    machine.close()
 
 
 def waiting(machine: Machine) -> list[HeldChange]:

@@ -9,10 +9,13 @@ import pytest
 from reconciler.engine import local
 from reconciler.engine.spawn import Spawner
 from tests.e2e.station import Repo
+from tests.integration.loop.access import keys, seen_once, service, signed
 from tests.integration.loop.machine import Machine
 from tests.integration.web import conftest as web
 
 blank_database = web.blank_database
+
+__all__ = ["keys", "seen_once", "service", "signed"]
 
 
 class Lasting(Spawner):

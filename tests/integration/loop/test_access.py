@@ -34,15 +34,10 @@ from tests.integration.loop.access import (
     audit,
     first,
     held,
-    keys,
-    service,
-    signed,
     waiting,
 )
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
-
-__all__ = ["keys", "service", "signed"]
 
 pytestmark = needs("ssh-keygen")
 

@@ -23,15 +23,10 @@ from tests.integration.loop.access import (
     approved_by,
     audit,
     held,
-    keys,
-    service,
-    signed,
     waiting,
 )
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
-
-__all__ = ["keys", "service", "signed"]
 
 pytestmark = needs("ssh-keygen")
 

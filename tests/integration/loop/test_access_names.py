@@ -16,15 +16,10 @@ from tests.integration.loop.access import (
     Signed,
     audit,
     held,
-    keys,
-    service,
-    signed,
     waiting,
 )
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
-
-__all__ = ["keys", "service", "signed"]
 
 pytestmark = needs("ssh-keygen")
 

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.station import Repo, document
-from tests.integration.loop.access import Key, Signed, a_binding, approve, first, held, keys, waiting
+from tests.integration.loop.access import Key, Signed, a_binding, approve, first, held, waiting
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
-
-__all__ = ["keys"]
 
 pytestmark = needs("ssh-keygen")
 

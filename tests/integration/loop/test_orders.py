@@ -18,14 +18,14 @@ from spaces.names import Revision
 from tests.e2e.station import Repo, document
 from tests.factories import later
 from tests.integration.git.http_server import GitServer
-from tests.integration.loop.access import Key, Signed, a_binding, first, held, keys
+from tests.integration.loop.access import Key, Signed, a_binding, first, held
 from tests.integration.loop.machine import Machine
 from tests.integration.loop.test_blueprints_access import WEB, service, signed
 from tests.integration.web.client import Client
 from tests.integration.web.warm import WarmApp
 from tests.needs import needs
 
-__all__ = ["keys", "service", "signed"]
+__all__ = ["service", "signed"]
 
 pytestmark = needs("ssh-keygen")
 

@@ -16,7 +16,7 @@ from reconciler.core.state import ConditionType, SourceCommit
 from reconciler.loop.desired import source_authors
 from reconciler.web.app import create_app
 from tests.e2e.station import Repo, a_script, document
-from tests.integration.loop.access import Key, Signed, a_binding, a_user, audit, keys
+from tests.integration.loop.access import Key, Signed, a_binding, a_user, audit
 from tests.integration.loop.machine import Machine
 from tests.integration.loop.test_access_approvals import ADA, BOB, CAROL, FOUR_EYES, approved_by
 from tests.integration.web.client import Client
@@ -24,7 +24,6 @@ from tests.needs import needs
 
 pytestmark = needs("ssh-keygen")
 
-_ = keys
 APP, RUN = "root/app", "live/run.sh"
 NOBODY = "nobody"
 

@@ -16,11 +16,9 @@ from reconciler.refusals import OperationRefused
 from reconciler.store.stored import RunFilter
 from spaces.names import StackId
 from tests.e2e.station import a_script, lines
-from tests.integration.loop.access import Key, Signed, first, keys, service, signed
+from tests.integration.loop.access import Key, Signed, first
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
-
-__all__ = ["keys", "service", "signed"]
 
 pytestmark = needs("ssh-keygen")
 

@@ -39,6 +39,7 @@ from reconciler.engine.engines import Engines
 from reconciler.engine.kubernetes.jobs import JobCarrier
 from reconciler.engine.local import WITHOUT_SANDBOX, LocalEngine
 from reconciler.engine.pull import PullEngine
+from reconciler.engine.sender import send_messages
 from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors
 from reconciler.git.remote import check_branch, check_url, redact
@@ -56,6 +57,7 @@ from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.policies.reviews import review_effect
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.jobs import job_carrier
+from reconciler.loop.runs.pools import pools_with_messages
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
 from reconciler.metrics import Metrics
@@ -190,7 +192,10 @@ def _assemble(  # noqa: PLR0917
     issuer = Issuer(store, settings.issuer_url or "")
     pull = PullEngine(directory, engine.wake, settings.worker_lease)
     engines = Engines(engine, pull)
-    dispatcher = Dispatcher(store, engines, follower, settings, metrics, holder, tfstate_door, issuer, pull, unsafe)
+    unreachable = send_messages(settings, pull, lambda: pools_with_messages(follower.world))
+    dispatcher = Dispatcher(
+        store, engines, follower, settings, metrics, holder, tfstate_door, issuer, pull, unsafe, unreachable
+    )
     policies = PlanPolicies(store, follower, metrics)
     recorder = Recorder(store, engines, metrics, lambda run: merged_at(follower, run), policies)
     fetcher = Fetcher(follower.mirrors, metrics, settings.poll_interval)
@@ -225,7 +230,7 @@ def _assemble(  # noqa: PLR0917
         pace=Pace(settings.request_rate),
         settings=partial(shown_settings, settings),
         examine=partial(examine, settings),
-        runner=RunnerDoor(pull, settings.log_limit),
+        runner=RunnerDoor(pull, settings.log_limit, unreachable),
         judges=True,
         trouble=lambda: loop.brief,
         now=utc_now,

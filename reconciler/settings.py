@@ -277,6 +277,11 @@ class Settings(BaseModel):
         description="A kubeconfig file with the clusters of worker pools on Kubernetes, which they name by its "
         "contexts. Default: the cluster that the service runs in, by the service account of its pod.",
     )
+    celery_broker_file: Path | None = Field(
+        None,
+        description="A file with the URL of the broker for worker pools with the engine celery: redis://…, rediss://…, "
+        "sentinel://…, amqp://… or amqps://…, with its password. The service and these workers need it.",
+    )
     log_limit: int = Field(16 * 1024 * 1024, ge=4096, description="Bytes of a run's log that are kept.")
 
     _places: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -33,6 +33,8 @@ HOW = {
     "ssh-keygen": "apt install openssh-client",
     "terraform": "download it from https://developer.hashicorp.com/terraform/install",
     "pulumi": "make tools",
+    "rabbitmq-server": "apt install rabbitmq-server",
+    "redis-server": "apt install redis-server",
     "terragrunt": "make tools",
     "tofu": "make tools",
 }

@@ -7,8 +7,10 @@ import re
 import signal
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -18,6 +20,9 @@ from reconciler.cli.client import service_url
 from reconciler.cli.errors import CliError
 from reconciler.cli.service_log import log_to_stderr
 from reconciler.cli.service_token import check_token, find_token, is_loopback
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?")
 
@@ -39,13 +44,15 @@ _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?")
 def command(
     ctx: click.Context, *, pool: str | None, leg_token_file: Path | None, name: str | None, places: int
 ) -> None:
-    """Do the runs of a worker pool with the engine pull on this machine. It only calls the service: no port is opened.
+    """Do the runs of a worker pool with the engine pull or celery on this machine. No port is opened.
+
+    It calls the service, and with celery the broker that celery_broker_file names.
 
     With --leg-token-file it does one leg and ends. Where somebody has done that leg, it does nothing, and ends well.
 
     The token needs the right pool:work in the pool's space. SIGTERM ends it once its runs have ended; after a second
     one, or a kill, the next worker on the same data directory resumes watching them. Of the settings, tool_paths,
-    provider_cache, terraform_cli_config, writable_paths and require_sandbox count here, too.
+    provider_cache, terraform_cli_config, writable_paths, require_sandbox and celery_broker_file count here, too.
     """
     from reconciler.data_directory import DataDirectoryBusy, alone_on, hidden_from_runs, make_data_dir
     from reconciler.engine.local import LocalEngine, SandboxUnavailable
@@ -86,7 +93,7 @@ def command(
                     _stop_by_signals(leg.stop, leg.stop)
                     leg.run()
                 else:
-                    worker = Worker(pool, own, places, service, engine, machine)
+                    worker = Worker(pool, own, places, service, engine, machine, _listening(settings))
                     _stop_by_signals(worker.drain, worker.stop)
                     logging.getLogger("reconciler").info("worker %s asks %s for runs of %s", own, url, pool)
                     worker.run()
@@ -95,6 +102,30 @@ def command(
                 service.close()
     except (DataDirectoryBusy, SandboxUnavailable, Rejected, NoToken) as error:
         raise CliError(str(error)) from None
+
+
+def _listening(settings: Settings) -> Any:
+    """Return what begins to wait for messages, for a pool that has them."""
+    from reconciler.engine.sender import CELERY_MISSING
+    from reconciler.worker.service import Rejected
+    from reconciler.worker.worker import no_messages
+
+    file = settings.celery_broker_file
+    if file is None:
+        return no_messages
+
+    def listen(pool: str, worker: str, receive: Callable[[Any], bool]) -> Any:
+        if find_spec("celery") is None:
+            raise Rejected(CELERY_MISSING)
+        from reconciler.engine.celery_broker import BrokerRefused, broker_url
+        from reconciler.worker.messages import Messages
+
+        try:
+            return Messages(broker_url(file), pool, worker, receive)
+        except BrokerRefused as error:
+            raise Rejected(str(error)) from None
+
+    return listen
 
 
 def _url_and_token(common: options.Common, leg_token_file: Path | None) -> tuple[str, str]:

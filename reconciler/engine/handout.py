@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.engine.ends import LegId
 from reconciler.engine.ledger import Offer
+from reconciler.engine.roster import Presence
 from reconciler.runner.contract.job import LegOrder
 
 
@@ -55,3 +58,24 @@ class Handout:
     """The worker that has the run's directory, and need not fetch what another one would."""
     facts: LegFacts | None = None
     """What else may be known of it; None: it was lost with the process before."""
+
+    def is_open(self, now: float) -> bool:
+        """Whether anybody may be offered it; `now` by `time.monotonic`."""
+        return self.worker is None and not self.canceled and self.reserved_until <= now and self.order is not None
+
+
+def free_places(legs: Sequence[Handout], asking: Sequence[str], there: Mapping[str, Presence]) -> int:
+    """Count how many more legs of a pool its workers wait for: those that ask, and those that wait for messages.
+
+    `legs` are those of the pool, `there` what its workers said of themselves.
+    """
+    open_ = [
+        leg
+        for leg in legs
+        if leg.worker is None
+        and (leg.offer.wanted is None or leg.offer.wanted in asking)
+        and (not asking or any(name in there and there[name].fits(*leg.needs) for name in asking))
+    ]
+    busy = Counter(leg.worker for leg in legs)
+    told = sum(max(0, said.places - busy[name]) for name, said in there.items() if said.by_message)
+    return max(0, len(asking) + told - len(open_))

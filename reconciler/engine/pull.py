@@ -24,7 +24,7 @@ from pathlib import Path
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Materialise
 from reconciler.engine.ends import LegId, never_started
-from reconciler.engine.handout import Handout, LegFacts, Refused
+from reconciler.engine.handout import Handout, LegFacts, Refused, free_places
 from reconciler.engine.ledger import Ledger, Offer, Saving
 from reconciler.engine.preparing import prepared
 from reconciler.engine.roster import Presence, Roster, WorkerSeen, why_lacking
@@ -47,10 +47,12 @@ class PullEngine:
         """`wake` is called when there is something to report, or a place for a run."""
         self._data_dir = Path(os.path.realpath(data_dir))
         (self._data_dir / "runs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._wake = wake
+        self.wake = wake
         self.lease = lease
         self.closed = False
         """Whether nobody is offered work any more."""
+        self.opened = threading.Event()
+        """Set when a leg is offered that nobody has taken up yet."""
         self._lock = threading.RLock()
         self._legs: dict[str, Handout] = {}
         self._asking: dict[str, dict[str, str]] = {}
@@ -61,18 +63,12 @@ class PullEngine:
     # What the loop asks
 
     def places(self, pool: str) -> int:
-        """Count the workers of a pool that wait for work which is not there yet."""
+        """Count how many more legs of a pool its workers wait for."""
         with self._lock:
             asking = list(self._asking.get(pool, {}).values())
-            open_ = [
-                leg
-                for leg in self._legs.values()
-                if leg.worker is None
-                and leg.offer.pool == pool
-                and leg.offer.wanted in {None, *asking}
-                and any(self.roster.said(pool, name).fits(*leg.needs) for name in asking)
-            ]
-            return max(0, len(asking) - len(open_))
+            legs = [leg for leg in self._legs.values() if leg.offer.pool == pool]
+            present = {leg.worker for leg in legs if leg.worker is not None}
+            return free_places(legs, asking, self.roster.there(pool, present.union(asking)))
 
     def workers(self) -> dict[str, list[WorkerSeen]]:
         """Return the workers that were heard of lately, by pool; some of them may be gone."""
@@ -114,6 +110,7 @@ class PullEngine:
             needs, facts = (order.tool, order.tool_range), LegFacts.of(order)
             handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near, facts=facts)
             self._legs[order.run] = handout
+        self.opened.set()
 
     def adopt(self, runs: Mapping[str, LegId]) -> list[str]:
         """Take over the legs that an earlier process offered. Return those that a worker may still have."""
@@ -220,7 +217,7 @@ class PullEngine:
         with self._lock:
             self._asking.setdefault(pool, {})[number] = worker
         self.roster.hear(pool, worker, said)
-        self._wake()
+        self.wake()
         return number
 
     def hang_up(self, pool: str, number: str) -> None:
@@ -234,13 +231,17 @@ class PullEngine:
         """Whether `answer` may have something: it costs next to nothing, and is asked all the time."""
         return any(leg.worker is None and leg.offer.pool == pool for leg in list(self._legs.values()))
 
-    def answer(self, pool: str, worker: str) -> tuple[str, LegId] | None:
-        """Offer a leg of the pool to a worker; returns the token by which it can be taken. None: there is none."""
+    def answer(self, pool: str, worker: str, only: LegId | None = None) -> tuple[str, LegId] | None:
+        """Offer a leg of the pool to a worker; returns the token by which it can be taken. None: there is none.
+
+        `only`: this leg and no other.
+        """
         now = time.monotonic()
         with self._lock:
             for leg in sorted(self._legs.values(), key=lambda each: each.which.run):
-                free = leg.worker is None and not leg.canceled and leg.reserved_until <= now and leg.order is not None
-                if not free or leg.offer.pool != pool or leg.offer.wanted not in {None, worker}:
+                if not leg.is_open(now) or leg.offer.pool != pool or leg.offer.wanted not in {None, worker}:
+                    continue
+                if only not in {None, leg.which}:
                     continue
                 if leg.near != worker and leg.near in self._asking.get(pool, {}).values():
                     continue
@@ -287,6 +288,17 @@ class PullEngine:
             order, leg.order = leg.order, None
             leg.worker, leg.beat = worker, time.monotonic()
             return order, token
+
+    def hear(self, pool: str, worker: str, said: Presence) -> None:
+        """Note that a worker is there that does not ask for work."""
+        if self.roster.hear(pool, worker, said):
+            self.wake()
+
+    def waits(self, pool: str, which: LegId) -> bool:
+        """Whether a leg still waits for somebody to take it up."""
+        with self._lock:
+            leg = self._legs.get(which.run)
+            return leg is not None and leg.which == which and leg.offer.pool == pool and leg.is_open(time.monotonic())
 
     def tree(self, leg: Handout) -> Path:
         """Return the tar file that the leg begins with: the desired tree, or for an apply what its plan left."""
@@ -368,12 +380,12 @@ class PullEngine:
         """Return what the workers of a pool said of themselves that are not gone."""
         with self._lock:
             present = {leg.worker for leg in self._legs.values() if leg.worker is not None and leg.offer.pool == pool}
-            return self.roster.there(pool, present.union(self._asking.get(pool, {}).values()))
+            return list(self.roster.there(pool, present.union(self._asking.get(pool, {}).values())).values())
 
     def _report(self, report: LegReport) -> None:
         with self._lock:
             self._ready.append(report)
-        self._wake()
+        self.wake()
 
     def _ledger(self, which: LegId) -> Ledger:
         return Ledger(RunDirectory.of(self._data_dir, which.run), which)

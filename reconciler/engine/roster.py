@@ -26,6 +26,8 @@ class Presence:
     places: int = 1
     tools: Mapping[str, Sequence[str]] | None = None
     """The tools that it found, each with its versions (none for a tool that has no version); None: it still looks."""
+    by_message: bool = False
+    """Whether it does not ask for work, but waits for messages."""
 
     def fits(self, tool: str, wanted: str | None) -> bool:
         """Whether its machine has a tool in a version that a stack allows, as far as it has said."""
@@ -64,16 +66,18 @@ class Roster:
     _entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def hear(self, pool: str, worker: str, said: Presence | None = None) -> None:
-        """Note that a worker is there, and what it says of itself; None: nothing new."""
+    def hear(self, pool: str, worker: str, said: Presence | None = None) -> bool:
+        """Note that a worker is there, and what it says of itself; None: nothing new. Returns whether that changed."""
         now = time.monotonic()
         with self._lock:
             entry = self._entries.get((pool, worker))
             if entry is None:
                 self._forget_long_gone(now)
                 self._entries[pool, worker] = _Entry(said or Presence(), now)
-            else:
-                entry.said, entry.heard = said or entry.said, now
+                return True
+            changed = (said is not None and said != entry.said) or now - entry.heard > self.patience
+            entry.said, entry.heard = said or entry.said, now
+            return changed
 
     def forget(self, pool: str, worker: str) -> None:
         """Forget a worker that did one leg, and does not come back."""
@@ -94,15 +98,15 @@ class Roster:
             entry = self._entries.get((pool, worker))
             return Presence() if entry is None else entry.said
 
-    def there(self, pool: str, present: Collection[str] = ()) -> list[Presence]:
-        """Return what the workers of a pool said that are not gone; `present` are there however silent they are."""
+    def there(self, pool: str, present: Collection[str] = ()) -> dict[str, Presence]:
+        """Return what each worker of a pool said that is not gone; `present` are there however silent they are."""
         now = time.monotonic()
         with self._lock:
-            return [
-                entry.said
+            return {
+                name: entry.said
                 for (of, name), entry in self._entries.items()
                 if of == pool and (name in present or now - entry.heard <= self.patience)
-            ]
+            }
 
     def all(self, active: Sequence[tuple[str, str]], idle: Collection[tuple[str, str]]) -> dict[str, list[WorkerSeen]]:
         """Return the workers by pool, in the order of their names.
@@ -117,8 +121,10 @@ class Roster:
             entries = sorted(self._entries.items())
         found: dict[str, list[WorkerSeen]] = {}
         for (pool, name), entry in entries:
-            count, asks, silent = active.count((pool, name)), (pool, name) in idle, now - entry.heard
-            gone = not count and not asks and silent > self.patience
+            count, silent, said = active.count((pool, name)), now - entry.heard, entry.said
+            here = silent <= self.patience
+            asks = (pool, name) in idle or (said.by_message and here and said.places > count)
+            gone = not (count or asks or here)
             heard = clock - timedelta(seconds=silent)
             found.setdefault(pool, []).append(WorkerSeen(name, count, asks, gone, heard, entry.said))
         return found

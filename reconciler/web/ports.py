@@ -81,6 +81,8 @@ class RunnerDoor:
 
     engine: PullEngine
     log_limit: int
+    unreachable: Callable[[], str | None] = lambda: None
+    """Returns why workers that wait for messages get none; None: they do."""
 
 
 @dataclass(frozen=True, slots=True)

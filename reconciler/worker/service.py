@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from reconciler.engine.ends import LegId
 from reconciler.runner.contract.job import LegReport
 from reconciler.runner.contract.records import report_to_data, to_line
 from reconciler.version import __version__
@@ -81,15 +82,31 @@ class Service:
         `tools` are those that runs find on this machine; None while that is not known.
         """
         body = {"worker": worker, "version": __version__, "kept": kept, "places": places, "tools": tools}
-        answer = self._send("POST", f"/pools/{pool}/claim", self._token, json=body, timeout=_POLL_SECONDS)
-        if answer.status_code == 404:
-            # The service may know of the pool only when it has read its configuration.
-            raise Away(_detail(answer))
-        if answer.status_code in {400, 401, 409, 422}:
-            raise Rejected(_detail(answer))
-        said = _json(answer)
-        leg = said["leg"]
-        return None if leg is None else Offered(leg["run"], leg["attempt"], leg["leg"], leg["token"]), said["over"]
+        said = self._of_pool(pool, "claim", body, _POLL_SECONDS)
+        return _offered(said), said["over"]
+
+    def claim_wanted(
+        self, pool: str, worker: str, which: LegId, *, places: int, tools: Tools | None
+    ) -> tuple[Offered | None, bool]:
+        """Claim the leg that a message named. Away, or Rejected for good.
+
+        Returns it, and whether it waits for another worker.
+        """
+        wanted = {"run": which.run, "attempt": which.attempt, "leg": which.leg}
+        body = {"worker": worker, "version": __version__, "places": places, "tools": tools, "wanted": wanted}
+        said = self._of_pool(pool, "claim", body, _SECONDS)
+        return _offered(said), bool(said["elsewhere"])
+
+    def greet(
+        self, pool: str, worker: str, kept: list[str], *, places: int, tools: Tools | None
+    ) -> tuple[str, float, list[str]]:
+        """Say that the worker is there. Away, or Rejected for good.
+
+        Returns the pool's engine, after how many seconds to say it again, and which of the `kept` runs are over.
+        """
+        body = {"worker": worker, "version": __version__, "kept": kept, "places": places, "tools": tools}
+        said = self._of_pool(pool, "hello", body, _SECONDS)
+        return said["engine"], float(said["again"]), said["over"]
 
     def take(self, token: str, worker: str, *, fresh: bool = False) -> Order:
         """Take a leg up; Lost where somebody else did, or nobody may. `fresh`: with a token of its own from now on."""
@@ -149,6 +166,15 @@ class Service:
         """Close all connections."""
         self.client.close()
 
+    def _of_pool(self, pool: str, path: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        answer = self._send("POST", f"/pools/{pool}/{path}", self._token, json=body, timeout=seconds)
+        if answer.status_code == 404:
+            # The service may know of the pool only when it has read its configuration.
+            raise Away(_detail(answer))
+        if answer.status_code in {400, 401, 409, 422}:
+            raise Rejected(_detail(answer))
+        return _json(answer)
+
     def _of_leg(self, method: str, path: str, token: str, **more: Any) -> httpx.Response:
         answer = self._send(method, f"/leg{path}", token, **more)
         if answer.status_code in {401, 404, 410}:
@@ -164,6 +190,11 @@ class Service:
 
 def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def _offered(said: Mapping[str, Any]) -> Offered | None:
+    leg = said["leg"]
+    return None if leg is None else Offered(leg["run"], leg["attempt"], leg["leg"], leg["token"])
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The worker: waits for legs of one pool, and does as many at the same time as it has places.
 
-It only ever calls the service, and needs no open port. The engine of its own machine does the runs, so that they go on
-when the worker is killed, and the next one finds them again.
+It only ever calls the service, and a broker if its pool has messages, and needs no open port. The engine of its own
+machine does the runs, so that they go on when the worker is killed, and the next one finds them again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from reconciler.core.phases import Leg
 from reconciler.engine.ends import LegId
@@ -23,6 +25,7 @@ from reconciler.worker.door import TfstateDoor
 from reconciler.worker.kept import KeptLeg, KeptLegs
 from reconciler.worker.leg import LegAtWork, discard
 from reconciler.worker.service import Away, Offered, Rejected, Service, Tools
+from spaces.model.pool import EngineName
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +33,32 @@ _TIDY = 60.0
 _LONGEST_PAUSE = 30.0
 _FIRST_LOOK = 5.0
 _LOOK_AGAIN = 300.0
+_PLACE_SECONDS = 1.0
+"""How long a message waits for a place here before it is put back."""
+_FAREWELL = 5.0
+
+
+class Messages(Protocol):
+    """Messages that name legs, as `reconciler.worker.messages` has them."""
+
+    def start(self) -> None:
+        """Read messages from now on."""
+
+    def stop(self, seconds: float) -> None:
+        """Read no more, and wait up to some seconds until that is so."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no messages are read any more."""
+
+
+def no_messages(pool: str, _worker: str, _receive: Callable[[LegId], bool]) -> Messages:
+    """Refuse to wait for messages."""
+    raise Rejected(f"the engine of the pool {pool} is celery: set celery_broker_file here, as for the service")
+
+
+Step = Callable[[], "Step"]
+"""Does something about work, and returns what to do next."""
 
 
 @dataclass(slots=True)
@@ -42,6 +71,8 @@ class Worker:
     service: Service
     engine: LocalEngine
     machine: Machine
+    listen: Callable[[str, str, Callable[[LegId], bool]], Messages] = no_messages
+    """Begins to wait for messages of a pool, for a worker of a name, with what reads them; Rejected where it cannot."""
     _legs: KeptLegs = field(init=False)
     _at_work: dict[str, LegAtWork] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -52,6 +83,7 @@ class Worker:
     _tidied: float = float("-inf")
     _rejected: Rejected | None = None
     _tools: Tools | None = None
+    _messages: Messages | None = None
 
     def __post_init__(self) -> None:
         """Find the place for what is remembered."""
@@ -65,10 +97,13 @@ class Worker:
             self._take_up()
             collecting.start()
             # In a thread of its own, which nobody waits for: the service may take its time to answer.
-            threading.Thread(target=self._keep_asking, name="asking", daemon=True).start()
+            working = threading.Thread(target=self._keep_working, name="working", daemon=True)
+            working.start()
             threading.Thread(target=self._keep_looking, name="tools", daemon=True).start()
             self._draining.wait()
             self._wait_for_legs()
+            if self._messages is not None:
+                working.join(_FAREWELL)
             if self._rejected is not None:
                 raise self._rejected
         finally:
@@ -89,20 +124,24 @@ class Worker:
         self._leaving.set()
         self.drain()
 
-    def _keep_asking(self) -> None:
-        pause = 1.0
-        while not self._draining.is_set():
-            try:
-                self._ask()
-                pause = 1.0
-            except Away as away:
-                if not self._draining.is_set():
-                    _log.warning("there is no work to be had: %s", away)
-                self._draining.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            except Rejected as rejected:
-                self._rejected = rejected
-                self.drain()
+    def _keep_working(self) -> None:
+        """Get work until the worker is to end, in the way of the pool's engine: ask for it, or wait for messages."""
+        step, pause = self._arrive, 1.0
+        try:
+            while not self._draining.is_set():
+                try:
+                    step, pause = step(), 1.0
+                except Away as away:
+                    if not self._draining.is_set():
+                        _log.warning("there is no work to be had: %s", away)
+                    self._draining.wait(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+        except Rejected as rejected:
+            self._rejected = rejected
+            self.drain()
+        finally:
+            if self._messages is not None:
+                self._leave(self._messages)
 
     def _keep_looking(self) -> None:
         """Look for tools, once the first runs have begun, and again now and then: somebody may install one."""
@@ -111,20 +150,78 @@ class Worker:
             pause = _LOOK_AGAIN
             self._tools = usable_tools(self.machine.search_path, self.machine.tool_paths)
 
-    def _ask(self) -> None:
+    def _arrive(self) -> Step:
+        """Learn which engine the pool has."""
+        engine, _ = self._greet(self.places)
+        if engine != EngineName.CELERY:
+            return self._ask
+        self._messages = self.listen(self.pool, self.name, self._receive)
+        self._messages.start()
+        return self._stay
+
+    def _greet(self, places: int) -> tuple[str, float]:
+        """Say that the worker is there; returns the pool's engine, and after how many seconds to say it again."""
+        kept = self._kept() if time.monotonic() - self._tidied > _TIDY else []
+        engine, again, over = self.service.greet(self.pool, self.name, kept, places=places, tools=self._tools)
+        self._tidy(kept, over)
+        return engine, again
+
+    def _stay(self) -> Step:
+        """Say now and then that the worker is there, which waits for messages meanwhile."""
+        engine, again = self._greet(self.places)
+        if engine != EngineName.CELERY:
+            raise Rejected(f"the engine of the pool {self.pool} is {engine} by now: start the worker again")
+        if self._messages is not None and self._messages.ended:
+            raise Rejected("messages are not read any more: the log says why")
+        self._draining.wait(again)
+        return self._stay
+
+    def _leave(self, messages: Messages) -> None:
+        """Read no more messages, and tell the service that there is no place here any more."""
+        messages.stop(_FAREWELL)
+        with contextlib.suppress(Away, Rejected):
+            self._greet(0)
+
+    def _receive(self, which: LegId) -> bool:
+        """Take up a leg that a message named. False: it is to be put back, since another worker may do it."""
+        end = time.monotonic() + _PLACE_SECONDS
+        while self._busy() >= self.places or self._draining.is_set():
+            if time.monotonic() > end or self._draining.is_set():
+                return False
+            self._draining.wait(0.1)
+        try:
+            offered, elsewhere = self.service.claim_wanted(
+                self.pool, self.name, which, places=self.places, tools=self._tools
+            )
+        except (Away, Rejected) as problem:
+            # As long as the leg waits, the service sends another message.
+            _log.warning("run %s was not claimed: %s", which.run, problem)
+            return True
+        if offered is not None:
+            self._begin(offered)
+        elif elsewhere:
+            self._draining.wait(_PLACE_SECONDS)
+        return not elsewhere
+
+    def _ask(self) -> Step:
         """Ask for a leg where there is a place, and now and then which runs are over."""
         self._freed.clear()
         if self._busy() >= self.places:
             self._freed.wait(5.0)
-            return
+            return self._ask
         kept = self._kept() if time.monotonic() - self._tidied > _TIDY else []
         offered, over = self.service.claim(self.pool, self.name, kept, places=self.places, tools=self._tools)
+        self._tidy(kept, over)
+        if offered is not None:
+            self._begin(offered)
+        return self._ask
+
+    def _tidy(self, kept: list[str], over: list[str]) -> None:
+        """Remove what is over of what was kept."""
         if kept and not over:
             self._tidied = time.monotonic()
         for run in over:
             discard(self.engine, RunDirectory.of(self.machine.data_dir, run))
-        if offered is not None:
-            self._begin(offered)
 
     def _begin(self, offered: Offered) -> None:
         which = LegId(offered.run, offered.attempt, Leg(offered.leg))

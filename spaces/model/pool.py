@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -27,19 +27,21 @@ class EngineName(StrEnum):
     """Workers elsewhere, which ask the service for work."""
     KUBERNETES = "kubernetes"
     """A Job of Kubernetes for each leg."""
+    CELERY = "celery"
+    """Workers elsewhere, which Celery brings messages about work."""
+
+
+WITH_WORKERS = frozenset({EngineName.PULL, EngineName.CELERY})
+"""The engines whose runs are done by `station worker`."""
 
 
 class WorkerPoolSpec(SpecModel):
     """Where runs are started, and how many at the same time."""
 
-    # Keys of the spec, and engines.
-    later: ClassVar[Mapping[str, str]] = {
-        "celery": "runs by Celery",
-    }
-
     engine: EngineName = Field(
         description="What starts the runs. local: the service, on its own machine. pull: workers on other machines, "
-        "which ask for work. kubernetes: Jobs of a cluster."
+        "which ask for work. kubernetes: Jobs of a cluster. celery: workers on other machines, which Celery brings "
+        "messages about work."
     )
     max_parallel: Number | None = Field(
         None,

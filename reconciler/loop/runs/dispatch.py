@@ -44,6 +44,7 @@ from reconciler.loop.runs.pools import (
     limits_of,
     pools_elsewhere,
     pools_on_kubernetes,
+    pools_with_messages,
     pools_with_workers,
 )
 from reconciler.loop.runs.taken import CannotRun, TakenOutput, refuse, take_outputs, with_outputs
@@ -84,6 +85,8 @@ class Dispatcher:
     """Who offers the legs of pools with workers elsewhere."""
     unsafe: Callable[[], str | None] = lambda: None
     """Returns why nothing may run here now; None: everything may."""
+    unreachable: Callable[[], str | None] = lambda: None
+    """Returns why workers that wait for messages get none; None: they do."""
     reports: deque[LegReport] = field(default_factory=deque)
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
@@ -117,9 +120,16 @@ class Dispatcher:
         return counts
 
     def unserved(self) -> list[str]:
-        """Return the pools whose workers are all gone, as far as this service knows."""
-        served = self.pull.served()
-        return [pool for pool in pools_with_workers(self.follower.world) if pool not in served]
+        """Return the pools whose workers are all gone, or get no messages, as far as this service knows."""
+        world, served = self.follower.world, self.pull.served()
+        if self.unreachable() is not None:
+            served -= pools_with_messages(world)
+        return [pool for pool in pools_with_workers(world) if pool not in served]
+
+    def _places(self, pool: str) -> int:
+        # What nobody can be told of stays in the queue, where a more urgent run can still overtake it.
+        told = self.unreachable() is None or pool not in pools_with_messages(self.follower.world)
+        return self.pull.places(pool) if told else 0
 
     def _at_work_here(self) -> int:
         return len((self.busy | set(self.engine.active())) - self._elsewhere - set(self.pull.active()))
@@ -132,7 +142,7 @@ class Dispatcher:
         with self.store.reading() as reading:
             if not reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1):
                 return 0
-            limits = limits_of(self.follower.world, reading, self.pull.places)
+            limits = limits_of(self.follower.world, reading, self._places)
         with self.store.writing() as transaction:
             # Whoever is behind the store's generation would start what is no longer desired, and another version may
             # hash the same otherwise, so that it would take everything for outdated.

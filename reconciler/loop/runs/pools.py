@@ -11,7 +11,7 @@ from reconciler.loop.desired.world import World
 from reconciler.store.queries import Reading
 from spaces.effective.pools import pools
 from spaces.model.kubernetes_pool import KubernetesPool
-from spaces.model.pool import DEFAULT_POOL, EngineName, WorkerPoolSpec
+from spaces.model.pool import DEFAULT_POOL, WITH_WORKERS, EngineName, WorkerPoolSpec
 
 PODS = 20
 """How many runs of a pool on Kubernetes are at work at the same time where its document does not say."""
@@ -40,7 +40,7 @@ def limits_of(
 
 def _places(name: str, pool: WorkerPoolSpec, places: Callable[[str], int]) -> int | None:
     match pool.engine:
-        case EngineName.PULL:
+        case EngineName.PULL | EngineName.CELERY:
             return places(name)
         case EngineName.KUBERNETES:
             return pool.max_parallel or PODS
@@ -63,7 +63,13 @@ def pools_on_kubernetes(world: World) -> dict[str, KubernetesPool]:
 def pools_with_workers(world: World) -> list[str]:
     """Return the pools whose runs workers elsewhere start."""
     found = {} if world.in_force is None else pools(world.in_force.documents)
-    return [name for name, spec in found.items() if spec.engine is EngineName.PULL]
+    return [name for name, spec in found.items() if spec.engine in WITH_WORKERS]
+
+
+def pools_with_messages(world: World) -> frozenset[str]:
+    """Return the pools whose workers wait for messages."""
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return frozenset(name for name, spec in found.items() if spec.engine is EngineName.CELERY)
 
 
 def is_in_force(world: World, pool: str) -> bool:

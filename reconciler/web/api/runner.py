@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.phases import Leg
 from reconciler.core.runs import RunId, RunStatus
+from reconciler.engine.ends import LegId
 from reconciler.engine.handout import Handout, Refused
 from reconciler.engine.pull import PullEngine
 from reconciler.engine.roster import Presence
@@ -30,12 +31,23 @@ from reconciler.runner.contract.job import LegReport
 from reconciler.runner.contract.records import report_from_data
 from reconciler.tools.files import strict_json
 from reconciler.version import __version__
-from reconciler.web.api.auth import CallerIn, PortsIn, Right, shown_token, unauthorized
+from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right, shown_token, unauthorized
 from reconciler.web.api.errors import ApiError, not_found
-from reconciler.web.api.schemas.runner import BeatJson, ClaimBody, ClaimJson, EndedJson, LegJson, SizeJson, WorkerName
+from reconciler.web.api.schemas.runner import (
+    BeatJson,
+    ClaimBody,
+    ClaimJson,
+    EndedJson,
+    HelloBody,
+    HelloJson,
+    LegJson,
+    SizeJson,
+    WantedBody,
+    WorkerName,
+)
 from reconciler.web.ports import Ports, RunnerDoor
 from spaces.effective.pools import pools
-from spaces.model.pool import EngineName
+from spaces.model.pool import WITH_WORKERS, EngineName
 from spaces.names import SpaceName
 
 PREFIX = "/api/runner/v1"
@@ -66,31 +78,74 @@ async def claim_leg(  # noqa: PLR0917
 ) -> ClaimJson:
     """Wait for a leg to do, up to 25 seconds."""
     door, pool = _door(ports), f"{space}/{name}"
-    caller.require(Right.POOL_WORK, SpaceName(space), f"pool {pool}")
-    found = pools(ports.documents()).get(pool)
-    if found is None or found.engine is not EngineName.PULL:
-        raise not_found(f"pool {pool} that workers ask for work")
-    if body.version != __version__:
-        detail = f"the service has version {__version__}, and this worker {body.version}: install the same"
-        raise ApiError(HTTPStatus.CONFLICT, "OtherVersion", detail)
+    engine = _admit(ports, caller, space, name, body)
+    if (engine is EngineName.PULL) != (body.wanted is None):
+        raise _other_engine(pool, engine)
     over = await run_in_threadpool(_over, ports, body.kept) if body.kept else []
     if over:
         return ClaimJson(leg=None, over=over)
-    number = door.engine.ask(pool, body.worker, Presence(body.version, body.places, body.tools))
+    if body.wanted is not None:
+        return await run_in_threadpool(_claim_wanted, door.engine, pool, body, body.wanted)
+    number = door.engine.ask(pool, body.worker, _presence(body))
     try:
         for _ in range(int(_WAIT / _LOOK)):
             may = door.engine.may_answer(pool)
             offered = await run_in_threadpool(door.engine.answer, pool, body.worker) if may else None
             if offered is not None:
-                token, which = offered
-                leg = LegJson(token=token, run=which.run, attempt=which.attempt, leg=which.leg)
-                return ClaimJson(leg=leg, over=[])
+                return _offered(*offered)
             await asyncio.sleep(_LOOK)
             if door.engine.closed or await request.is_disconnected():
                 break
     finally:
         door.engine.hang_up(pool, number)
     return ClaimJson(leg=None, over=[])
+
+
+@router.post("/pools/{space}/{name}/hello")
+def greet(ports: PortsIn, caller: CallerIn, space: str, name: str, body: HelloBody) -> HelloJson:
+    """Say that a worker is there, and learn how it gets its work."""
+    door, pool = _door(ports), f"{space}/{name}"
+    engine = _admit(ports, caller, space, name, body)
+    if engine is EngineName.CELERY:
+        door.engine.hear(pool, body.worker, _presence(body, by_message=True))
+    return HelloJson(engine=engine, again=door.engine.lease / 6, over=_over(ports, body.kept))
+
+
+def _admit(ports: Ports, caller: Caller, space: str, name: str, body: HelloBody) -> EngineName:
+    """Return the engine of a pool that has workers; refuse who may not work for it, or is of another version."""
+    pool = f"{space}/{name}"
+    caller.require(Right.POOL_WORK, SpaceName(space), f"pool {pool}")
+    found = pools(ports.documents()).get(pool)
+    if found is None or found.engine not in WITH_WORKERS:
+        raise not_found(f"pool {pool} that has workers")
+    if body.version != __version__:
+        detail = f"the service has version {__version__}, and this worker {body.version}: install the same"
+        raise ApiError(HTTPStatus.CONFLICT, "OtherVersion", detail)
+    return found.engine
+
+
+def _other_engine(pool: str, engine: EngineName) -> ApiError:
+    detail = f"the engine of the pool {pool} is {engine} by now: start the worker again"
+    return ApiError(HTTPStatus.CONFLICT, "OtherEngine", detail)
+
+
+def _presence(body: HelloBody, *, by_message: bool = False) -> Presence:
+    return Presence(body.version, body.places, body.tools, by_message)
+
+
+def _claim_wanted(engine: PullEngine, pool: str, body: ClaimBody, wanted: WantedBody) -> ClaimJson:
+    """Offer the leg that a message named, if nobody has it: the message may come twice, or a day late."""
+    engine.hear(pool, body.worker, _presence(body, by_message=True))
+    which = LegId(wanted.run, wanted.attempt, wanted.leg)
+    offered = engine.answer(pool, body.worker, which)
+    if offered is not None:
+        return _offered(*offered)
+    return ClaimJson(leg=None, over=[], elsewhere=engine.waits(pool, which))
+
+
+def _offered(token: str, which: LegId) -> ClaimJson:
+    leg = LegJson(token=token, run=which.run, attempt=which.attempt, leg=which.leg)
+    return ClaimJson(leg=leg, over=[])
 
 
 @router.post("/leg/take", response_class=Response)

@@ -11,7 +11,7 @@ from reconciler.store.pools import PoolRuns
 from reconciler.store.queries import Reading
 from reconciler.web.ports import Ports
 from spaces.effective.pools import pools
-from spaces.model.pool import EngineName
+from spaces.model.pool import WITH_WORKERS, EngineName
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,14 @@ def _closed(ports: Ports, reading: Reading) -> dict[str, str]:
     drained, counts, found = reading.drained_pools(), reading.count_by_pool(), pools(ports.documents())
     limits = {name: spec.max_parallel for name, spec in found.items() if spec.max_parallel is not None}
     full = {name for name, most in limits.items() if counts.get(name, PoolRuns()).at_work >= most}
-    alone: set[str] = set()
+    alone, carried, trouble = set[str](), set[str](), None
     if ports.runner is not None:
         served = ports.runner.engine.served()
-        alone = {name for name, spec in found.items() if spec.engine is EngineName.PULL and name not in served}
+        alone = {name for name, spec in found.items() if spec.engine in WITH_WORKERS and name not in served}
+        trouble = ports.runner.unreachable()
+        carried = {name for name, spec in found.items() if spec.engine is EngineName.CELERY} if trouble else set()
     return {
+        **dict.fromkeys(carried, f"gets no messages: {trouble}"),
         **dict.fromkeys(alone, "has no worker"),
         **dict.fromkeys(full, "is full"),
         **dict.fromkeys(drained, "is drained"),

@@ -97,7 +97,7 @@ def _serve(url: str, data_dir: Path, scratch: Path) -> float:
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     end = time.monotonic() + _READY_SECONDS
     while process.poll() is None and time.monotonic() < end:
-        found = re.search(r"serves on (\S+);", log.read_text(encoding="utf-8"))
+        found = re.search(r"listening on (\S+);", log.read_text(encoding="utf-8"))
         if found:
             return found[1]
         time.sleep(0.05)

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 FILE_NAME = "station.toml"
 PREFIX = "STATION_"
+DATA_DIR = "./station-data"
+"""The data directory where none is set."""
 
 
 class SettingsError(Exception):
@@ -40,6 +41,8 @@ def gather(
 
     file = settings_file(environ, directory)
     if file.is_file():
+        import tomllib  # noqa: PLC0415 - most commands find no such file
+
         try:
             take(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:

@@ -26,7 +26,7 @@ from pydantic import (
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import Admins, Forge, IdentityMode
 from reconciler.addresses import check_public_url, check_secure_url, http_url, public_issuer
-from reconciler.setting_sources import SettingsError, gather
+from reconciler.setting_sources import DATA_DIR, SettingsError, gather
 from reconciler.setting_values import (
     Directories,
     InRepository,
@@ -78,7 +78,7 @@ class Settings(BaseModel):
         "the author is who ordered.",
     )
     data_dir: Path = Field(
-        Path("./station-data"), description="The directory for mirrors, runs, keys and the embedded database."
+        Path(DATA_DIR), description="The directory for mirrors, runs, keys and the embedded database."
     )
     database_url: str | None = Field(None, description="postgresql://…. Default: SQLite in the data directory.")
     seen_file: Path | None = Field(

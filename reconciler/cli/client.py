@@ -1,7 +1,7 @@
-"""The API as commands use it: over HTTP, or the same app in this process on the local data directory.
+"""The API as commands use it, wherever it is.
 
-Every command that shows or changes something calls `connect` and speaks to the `Api` it yields. The modules that
-make requests are imported only then, so that `--help` stays quick.
+Every command that shows or changes something calls `connect` and speaks to the `Api` it yields. How its requests get
+to the service is the business of `transports`, which is imported only then, so that `--help` stays quick.
 """
 
 from __future__ import annotations
@@ -9,32 +9,26 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import quote, urlsplit
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
 from reconciler.cli.errors import CliError
 from reconciler.cli.options import Common
-from reconciler.cli.service_token import check_token, find_token, is_loopback, is_served
+from reconciler.cli.service_token import check_token, find_token, is_served
 from reconciler.version import __version__
 from spaces.names import is_name
 
 if TYPE_CHECKING:
-    import httpx
+    from reconciler.cli.transports import Answer, Transport
+    from reconciler.settings import Settings
 
 _PREFIX = "/api/v1"
 _PAGE = 1000
-_SECONDS = 30.0
 _RUN_ID = 26
 """The characters of a run's id."""
-
-
-class Transport(Protocol):
-    """Sends one request."""
-
-    def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
-        """Return the answer, whatever its status."""
 
 
 class Api:
@@ -70,7 +64,7 @@ class Api:
     def post_unless(self, path: str, body: Any, pending: str) -> Any | None:
         """Post a request and return the answer; None where the service refuses for this reason."""
         response = self._transport.send("POST", _PREFIX + path, {}, body)
-        if response.status_code == 409 and _said(response).get("reason") == pending:
+        if response.status == 409 and _said(response).get("reason") == pending:
             return None
         return self._object(response)
 
@@ -162,12 +156,12 @@ class Api:
         given = {name: value for name, value in params.items() if value is not None}
         return self._object(self._transport.send(method, prefix + path, given, body))
 
-    def _object(self, response: httpx.Response) -> Any:
+    def _object(self, response: Answer) -> Any:
         """Return the object in an answer; CliError says why there is none."""
         if not response.is_success:
             raise CliError(_problem(response))
         try:
-            answer = response.json(object_hook=_Answer) if self.remote else response.json()
+            answer = response.json(object_hook=_Object)
         except ValueError:
             answer = None
         if isinstance(answer, dict):
@@ -175,7 +169,7 @@ class Api:
         raise CliError("the answer is not from a Stationkeeper service: check the URL")
 
 
-class _Answer(dict[str, Any]):
+class _Object(dict[str, Any]):
     """An object in an answer. A key that the service left out is one that its version does not know."""
 
     def __missing__(self, key: str) -> Any:
@@ -193,122 +187,47 @@ def service_url() -> str | None:
 @contextlib.contextmanager
 def connect() -> Iterator[Api]:
     """Connect the running command to the service that its flags and the environment name."""
+    from reconciler.cli.transports import Local, OverHttp
+
     common, url = click.get_current_context().ensure_object(Common), service_url()
     if url:
-        with _Remote(url, find_token(common, url)) as transport:
+        with OverHttp(url, find_token(common, url)) as transport:
             yield Api(transport, remote=True)
     else:
-        with _local(common) as transport:
-            yield Api(transport, remote=False, attended=is_served(common.settings().data_dir))
+        data_dir = common.directory()
+        with Local(data_dir, partial(_readable, common)) as transport:
+            yield Api(transport, remote=False, attended=is_served(data_dir))
 
 
 @contextlib.contextmanager
 def connect_as(url: str, token: str | None) -> Iterator[Api]:
     """Connect to a service with a token that was just typed, or without any."""
-    with _Remote(url, None if token is None else check_token(token)) as transport:
+    from reconciler.cli.transports import OverHttp
+
+    with OverHttp(url, None if token is None else check_token(token)) as transport:
         yield Api(transport, remote=True)
 
 
-class _Remote:
-    def __init__(self, url: str, token: str | None) -> None:
-        import httpx
-
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise CliError(f"{url} is not the URL of a service: write one that begins with http:// or https://")
-        self._name = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        self._token = token
-        self._client = httpx.Client(
-            base_url=self._name.rstrip("/"),
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=_SECONDS,
-            # A proxy for the outside world must not get requests to this machine.
-            trust_env=not is_loopback(parts.hostname),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
-        """Return the answer, whatever its status."""
-        import httpx
-
-        try:
-            response = self._client.request(method, path, params=params, **_as_body(body))
-        except httpx.TimeoutException:
-            raise CliError(f"{self._name} did not answer within {_SECONDS:.0f} s") from None
-        except httpx.HTTPError as error:
-            raise CliError(f"{self._name} cannot be reached: {error}") from None
-        if response.status_code == 401:
-            why = "rejected the token" if self._token else f"requires a token{self._why_none()}"
-            raise CliError(f"{self._name} {why}: set STATION_TOKEN or --token-file, or run station login")
-        return response
-
-    def _why_none(self) -> str:
-        if not is_loopback(urlsplit(self._name).hostname or ""):
-            return ""
-        return " (the operator's token is sent only to the service that is running on this data directory)"
-
-
-class _InProcess:
-    def __init__(self, app: Any, token: str) -> None:
-        import asyncio
-
-        import httpx
-
-        self._runner = asyncio.Runner()
-        self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://localhost",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=_SECONDS,
-        )
-
-    def send(self, method: str, path: str, params: Mapping[str, Any], body: Any = None) -> httpx.Response:
-        """Return the answer, whatever its status."""
-        return self._runner.run(self._client.request(method, path, params=params, **_as_body(body)))
-
-    def close(self) -> None:
-        """Close the client and its event loop."""
-        self._runner.run(self._client.aclose())
-        self._runner.close()
-
-
-@contextlib.contextmanager
-def _local(common: Common) -> Iterator[Transport]:
+def _readable(common: Common) -> Settings:
+    """Return the settings of a data directory that is there."""
     settings = common.settings()
     if settings.database_url is None and not settings.data_dir.is_dir():
         raise CliError(
             f"there is no data directory {settings.data_dir}: set --data-dir, or --url to use a running service"
         )
-    from reconciler.bootstrap import local_app
-
-    app = local_app(settings)
-    transport = _InProcess(app, app.state.ports.operator_token)
-    try:
-        yield transport
-    finally:
-        transport.close()
-        app.state.ports.store.close()
+    return settings
 
 
-def _as_body(body: Any) -> dict[str, Any]:
-    return {"content": body} if isinstance(body, bytes) else {"json": body}
-
-
-def _problem(response: httpx.Response) -> str:
+def _problem(response: Answer) -> str:
     detail = _said(response).get("detail")
     if detail is not None:
         return str(detail)
-    return f"the service answered {response.status_code} {response.reason_phrase}: check the URL"
+    return f"the service answered {response.status} {response.reason}: check the URL"
 
 
-def _said(response: httpx.Response) -> Mapping[str, Any]:
+def _said(response: Answer) -> Mapping[str, Any]:
     """Return what a service of ours says of a refusal; nothing where somebody else refused."""
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
+    if response.content_type.startswith("application/problem+json"):
         with contextlib.suppress(ValueError):
             found = response.json()
             if isinstance(found, dict):

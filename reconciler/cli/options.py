@@ -36,6 +36,14 @@ class Common:
 
         return Settings.load({"data_dir": self.data_dir, **flags}, os.environ, Path.cwd())
 
+    def directory(self) -> Path:
+        """Return the data directory as `settings` would, which take longer to read."""
+        from reconciler.setting_sources import DATA_DIR, gather
+
+        values, _ = gather(["data_dir"], {"data_dir": self.data_dir}, os.environ, Path.cwd())
+        found = values.get("data_dir", DATA_DIR)
+        return Path(found) if isinstance(found, str | Path) else self.settings().data_dir
+
 
 def common(function: _Function) -> _Function:
     """Add --data-dir, --url and --token-file; the last one given wins."""

@@ -80,8 +80,7 @@ class ProvenanceReading(ReadingBase):
         row = self._connection.execute(query.where(is_stack(stack), resources.c.address == cleaned(address))).first()
         if row is None:
             return None
-        made, changed = (RunId(run) if run is not None else None for run in row)
-        return Provenance(made, changed)
+        return Provenance.of(row.made, row.changed)
 
     def _provenances(self, key: int) -> dict[str, Kept]:
         columns = (resources.c.address, resources.c.made, resources.c.changed, resources.c.attributes)

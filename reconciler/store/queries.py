@@ -20,6 +20,7 @@ from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.store.listed import ResourceBy, ResourceGroup
 from reconciler.store.pools import Drained, PoolRuns
 from reconciler.store.stored import (
     Announcement,
@@ -32,6 +33,7 @@ from reconciler.store.stored import (
     Lease,
     OutboxEntry,
     Place,
+    PlacedResource,
     Progress,
     Provenance,
     ResourceFilter,
@@ -142,8 +144,19 @@ class Reading(Protocol):
     def resources(self, stack: StackId) -> list[Resource]:
         """Return the resources that the last successful run left behind."""
 
-    def list_resources(self, wanted: ResourceFilter, after: Place | None, limit: int) -> list[tuple[Place, Resource]]:
+    def list_resources(self, wanted: ResourceFilter, after: Place | None, limit: int) -> list[PlacedResource]:
         """Return one page, by space, stack and position, of the resources after the place `after`."""
+
+    def group_resources(
+        self, wanted: ResourceFilter, by: ResourceBy, after: str | None, limit: int
+    ) -> list[ResourceGroup]:
+        """Return how many resources there are by space, stack, provider or type; those behind the group `after`."""
+
+    def stacks_with(self, wanted: Collection[str], spaces: Collection[SpaceName] | None) -> dict[str, list[StackId]]:
+        """Return which stacks of some spaces (None: all) have resources of these identities."""
+
+    def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
+        """Return those of the runs that are still known."""
 
     def count_resources(self) -> dict[StackId, int]:
         """Return the number of resources by stack."""

@@ -152,6 +152,10 @@ class SqlReading(
         row = self._connection.execute(self._locked(select_runs().where(runs.c.id == run), runs)).one_or_none()
         return rows.run_from_row(row) if row else None
 
+    def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
+        found = self._connection.execute(select_runs().where(among(self._connection, runs.c.id, wanted)))
+        return {run.id: run for run in map(rows.run_from_row, found)}
+
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
         statuses = frozenset(wanted.statuses) if wanted.statuses is not None else None
         query = statements.newest_runs(statuses, frozenset(wanted.kinds) if wanted.kinds is not None else None)

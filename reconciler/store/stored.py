@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from reconciler.core.keeping import StackPin
+from reconciler.core.results import Resource
 from reconciler.core.runs import Run, RunId, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Sync
+from reconciler.store.listed import SharedIn
 from spaces.names import Revision, SpaceName, SpacePath, StackId
 
 LARGEST_SERIAL = 2**63 - 1
@@ -249,6 +251,11 @@ class Provenance:
     made: RunId | None
     changed: RunId | None
 
+    @classmethod
+    def of(cls, made: str | None, changed: str | None) -> Self:
+        """Return it from the ids of runs."""
+        return cls(*(RunId(run) if run is not None else None for run in (made, changed)))
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
@@ -361,6 +368,8 @@ class ResourceFilter:
     provider: str | None = None
     text: str | None = None
     """A part of the address or of what may be shown of its attributes, such as an identifier."""
+    shared_in: SharedIn | None = None
+    """Only those that another stack of these spaces has, too."""
 
 
 class Health(NamedTuple):
@@ -375,3 +384,11 @@ class Place(NamedTuple):
 
     stack: StackId
     position: int
+
+
+class PlacedResource(NamedTuple):
+    """A resource of a list, with the runs behind it."""
+
+    place: Place
+    resource: Resource
+    provenance: Provenance

@@ -224,6 +224,8 @@ announcements = Table(
 )
 """What notifiers are to tell that is not about a run; `attempt` is a fence."""
 
+_KNOWN = text("identity IS NOT NULL")
+
 resources = Table(
     "resources",
     metadata,
@@ -235,8 +237,13 @@ resources = Table(
     Column("attributes", Text, nullable=False),
     Column("made", Text),
     Column("changed", Text),
+    Column("identity", NAME),
+    Index("ix_resources_identity", "identity", sqlite_where=_KNOWN, postgresql_where=_KNOWN),
 )
-"""`made` and `changed` are the runs that made it and changed it last; null: from before that was noted."""
+"""`made` and `changed` are the runs that made it and changed it last; null: from before that was noted.
+
+`identity` is what a provider knows it by; null: nothing that is known, or from before that was noted.
+"""
 
 outputs = Table(
     "outputs",

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, or_, update
 
+from reconciler.core.resources import identity
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
@@ -193,6 +194,7 @@ class SqlTransaction(
                         "type": cleaned(resource.type),
                         "provider": cleaned(resource.provider),
                         "attributes": (attributes := dump(dict(resource.attributes))),
+                        "identity": cleaned(known) if (known := identity(resource)) is not None else None,
                         **provenance(before, author, resource.address, attributes),
                     }
                     for position, resource in enumerate(resources)

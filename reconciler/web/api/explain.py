@@ -169,5 +169,10 @@ def _author(reading: Reading, name: RunId | None) -> AuthorRunJson | None:
     run = reading.run(name)
     if run is None:
         return AuthorRunJson(run=name, revision=None, source=None, person=None, at=None)
+    return author_json(run)
+
+
+def author_json(run: Run) -> AuthorRunJson:
+    """Return a run as the one that made or changed a resource."""
     source = run.source.revision if run.source is not None else None
     return AuthorRunJson(run=run.id, revision=run.revision, source=source, person=run.person, at=run.finished_at)

@@ -122,6 +122,7 @@ def _environment() -> Environment:
         between=times.between,
         duration=times.duration,
         exact=times.exact,
+        health_tone=tones.health_tone,
         htmx=HTMX,
         is_drifted=tones.is_drifted,
         pages_of=_pages_of,

@@ -7,9 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from reconciler.store.listed import ResourceBy
 from reconciler.web.api import resources
 from reconciler.web.api.auth import Caller, PortsIn, Right
-from reconciler.web.pages.choices import CursorIn, PollIn, TextIn, space_names
+from reconciler.web.pages.choices import CursorIn, PollIn, TextIn, choice, space_names
 from reconciler.web.pages.render import address, render
 from reconciler.web.pages.route import PageRoute
 from reconciler.web.pages.viewer import ViewerIn
@@ -32,10 +33,23 @@ def resources_page(
     type: TextIn = "",  # noqa: A002
     provider: TextIn = "",
     q: TextIn = "",
+    shared: bool = False,
+    group: TextIn = "",
     cursor: CursorIn = "",
 ) -> Response:
-    """Show a page of the table, or only its rows."""
-    listed = resources.list_all_resources(
+    """Show a page of the table or of its groups, or only the rows."""
+    by = choice(ResourceBy, "group", group)
+    filters = {
+        "space": space,
+        "subtree": subtree,
+        "stack": stack,
+        "type": type,
+        "provider": provider,
+        "q": q,
+        "shared": shared,
+        "group": group,
+    }
+    wanted = resources.wanted_resources(
         ports,
         viewer.caller,
         space=space or None,
@@ -44,12 +58,16 @@ def resources_page(
         type=type or None,
         provider=provider or None,
         q=q or None,
-        limit=_PAGE,
-        cursor=cursor or None,
+        shared=shared,
     )
-    filters = {"space": space, "subtree": subtree, "stack": stack, "type": type, "provider": provider, "q": q}
+    place: dict[str, Any] = {"limit": _PAGE, "cursor": cursor or None}
+    if by is None:
+        listed: Any = resources.list_all_resources(ports, viewer.caller, wanted, **place)
+    else:
+        listed = resources.group_resources(ports, wanted, by, **place)
     values: dict[str, Any] = {
         "listed": listed,
+        "by": by,
         "filters": filters,
         "cursor": cursor,
         "explains": _explains(viewer.caller),
@@ -59,7 +77,7 @@ def resources_page(
         answer.headers["HX-Push-Url"] = address("/resources", **filters)
         return answer
     names = space_names(ports, viewer.caller)
-    return render(request, viewer, "resources.html", nav="resources", spaces=names, **values)
+    return render(request, viewer, "resources.html", nav="resources", spaces=names, groups=list(ResourceBy), **values)
 
 
 def _explains(caller: Caller) -> Callable[[str], bool]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
+from reconciler.tools.kubernetes.health import HealthStatus
 from reconciler.web.api.schemas.pools import PoolJson
 from reconciler.web.api.schemas.stacks import ConditionJson, StackJson
 
@@ -51,6 +52,13 @@ _REASONS: dict[str, Tone] = {
     Reason.POLICY_FAILED: Tone.BAD,
 }
 
+_HEALTHS: dict[str, Tone] = {
+    HealthStatus.READY: Tone.GOOD,
+    HealthStatus.PROGRESSING: Tone.BUSY,
+    HealthStatus.FAILED: Tone.BAD,
+    HealthStatus.MISSING: Tone.BAD,
+}
+
 _NO_CONDITION = ConditionJson(
     status=ConditionStatus.UNKNOWN, reason="", message="", since=datetime.min.replace(tzinfo=UTC)
 )
@@ -67,6 +75,11 @@ def pool_state(pool: PoolJson) -> tuple[Tone, str]:
         return Tone.WAITING, "drained"
     full = pool.max_parallel is not None and pool.active >= pool.max_parallel
     return (Tone.BUSY, "full") if full else (Tone.GOOD, "open")
+
+
+def health_tone(health: str) -> Tone:
+    """Return the tone of a resource's health, in the word of its tool."""
+    return _HEALTHS[health]
 
 
 def run_tone(status: str) -> Tone:

@@ -8,6 +8,8 @@ import pytest
 
 from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunEvent, RunStatus
+from reconciler.core.state import Observed
+from reconciler.store.listed import ResourceBy, SharedIn
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import Place, ResourceFilter, RunFilter, TfstateLock
 from reconciler.store.tables import metadata
@@ -61,11 +63,12 @@ def test_resources_of_all_stacks_are_listed_in_pages(store: SqlStore) -> None:
     places = [Place(STACK, 0), Place(STACK, 1), Place(OTHER, 0)]
     with store.reading() as reading:
         everything = ResourceFilter()
-        assert reading.list_resources(everything, None, 9) == list(zip(places, [one, two, three], strict=True))
-        assert reading.list_resources(everything, places[0], 1) == [(places[1], two)]
+        listed = reading.list_resources(everything, None, 9)
+        assert [(place, resource) for place, resource, _ in listed] == list(zip(places, [one, two, three], strict=True))
+        assert reading.list_resources(everything, places[0], 1) == [listed[1]]
 
         def found(**wanted: Any) -> list[Place]:
-            return [place for place, _ in reading.list_resources(ResourceFilter(**wanted), None, 9)]
+            return [place for place, *_ in reading.list_resources(ResourceFilter(**wanted), None, 9)]
 
         assert found(spaces=[OTHER.space]) == found(stack=OTHER) == places[2:]
         assert found(type="file", provider="local") == places[1:]
@@ -238,3 +241,38 @@ def test_a_freed_name_starts_anew(store: SqlStore) -> None:
     with store.reading() as reading:
         assert reading.resources(STACK) == []
         assert reading.stacks().keys() == {STACK, OTHER}
+
+
+def test_resources_are_counted_in_groups_and_found_in_several_stacks(store: SqlStore) -> None:
+    bucket = Resource("aws_s3_bucket.one", "aws_s3_bucket", "hashicorp/aws", {"id": "b", "arn": "arn:aws:s3:::b"})
+    elsewhere = replace(bucket, address="module.x.aws_s3_bucket.same", provider="aws")
+    vpc, file = Resource("vpc", "aws_vpc", "aws", {"id": "vpc-1"}), Resource("file", "file", "local", {"id": "vpc-1"})
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(STACK, observed=Observed("r", NOW, "d", drifted=2))])
+        transaction.record_results(STACK, [bucket, vpc, replace(bucket, address="twice")], [])
+        transaction.record_results(OTHER, [elsewhere, file], [])
+    with store.reading() as reading:
+        everything = ResourceFilter()
+        by_type = reading.group_resources(everything, ResourceBy.TYPE, None, 9)
+        assert [(group.name, group.resources, group.stacks, group.drifted) for group in by_type] == [
+            ("aws_s3_bucket", 3, 2, 1), ("aws_vpc", 1, 1, 1), ("file", 1, 1, 0),
+        ]  # fmt: skip
+        assert reading.group_resources(everything, ResourceBy.TYPE, "aws_s3_bucket", 1) == by_type[1:2]
+        assert {group.name: group.resources for group in reading.group_resources(everything, ResourceBy.STACK, None, 9)} == {
+            str(STACK): 3, str(OTHER): 2,
+        }  # fmt: skip
+
+        def shared(spaces: Any) -> list[Place]:
+            wanted = ResourceFilter(shared_in=SharedIn(spaces))
+            return sorted(place for place, *_ in reading.list_resources(wanted, None, 9))
+
+        assert (
+            shared(None)
+            == shared({STACK.space, OTHER.space})
+            == sorted([Place(STACK, 0), Place(STACK, 2), Place(OTHER, 0)])
+        )
+        # Twice in one stack is not in two, and what somebody may not see does not count.
+        assert shared({STACK.space}) == []
+        arn = "arn:aws:s3:::b"
+        assert reading.stacks_with({arn, "gone"}, None) == {arn: sorted([STACK, OTHER])}
+        assert reading.stacks_with({arn}, {OTHER.space}) == {arn: [OTHER]}

@@ -1,4 +1,4 @@
-"""The commits that the service made for people who ordered an instance of a blueprint."""
+"""The commits that the service made for people who ordered something, and what providers know resources by."""
 
 from __future__ import annotations
 
@@ -24,3 +24,6 @@ def upgrade() -> None:
     )
     op.create_index("ux_orders_branch", "orders", ["branch"], unique=True)
     op.create_index("ix_orders_at", "orders", ["at"])
+    op.add_column("resources", sa.Column("identity", NAME))
+    known = sa.text("identity IS NOT NULL")
+    op.create_index("ix_resources_identity", "resources", ["identity"], sqlite_where=known, postgresql_where=known)

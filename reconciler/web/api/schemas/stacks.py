@@ -182,13 +182,6 @@ class ResourceJson(Shape):
     attributes: dict[str, Any]
 
 
-class PlacedResourceJson(ResourceJson):
-    """A resource with the stack that it belongs to. `drift`: how it differs from what was applied, if it does."""
-
-    stack: str
-    drift: str | None
-
-
 class OutputJson(Shape):
     """One output; the value of a sensitive one is always null."""
 

@@ -13,6 +13,7 @@ from reconciler.core.runs import Run, RunKind, RunStatus
 from reconciler.core.state import Component, Need, Observed, SourceCommit, Why
 from reconciler.core.verdicts import Judgement, Result, Review, Verdict
 from reconciler.store.protocol import Store
+from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.stored import AuditEvent, ConfigurationState
 from spaces.documents.changes import Verb
 from spaces.documents.documents import PlacedDocuments
@@ -119,12 +120,15 @@ def put_fleet(store: Store) -> dict[str, Run]:
         transaction.record_judgement(waiting.id, Judgement(waiting.digest, None, 1, NOW, (verdict,)))
         transaction.put_review(waiting.id, Review(f"user:{CANARY}", True, CANARY, NOW))
         transaction.record_log(failed.id, LOG)
-        resource = Resource(CANARY, CANARY, CANARY, {CANARY: CANARY})
+        resource = Resource(CANARY, CANARY, CANARY, {CANARY: CANARY, "id": CANARY, "health": {"status": "failed"}})
         transaction.record_results(
-            NETWORK, [resource], [Output(CANARY, CANARY), Output("password", "hunter2-hunter2", sensitive=True)]
+            NETWORK,
+            [resource],
+            [Output(CANARY, CANARY), Output("password", "hunter2-hunter2", sensitive=True)],
+            ResourceAuthor(waiting.id, named=False),
         )
         transaction.record_results(DRIFTED, [resource, Resource("same", "t", "p")], [])
-        transaction.record_results(SECRET, [Resource("most.secret", "t", "p")], [])
+        transaction.record_results(SECRET, [Resource("most.secret", "t", "p"), resource], [])
         transaction.put_held_changes([HELD], NOW)
         details = {"stack": CANARY, "run": CANARY, "revision": CANARY, "policy": CANARY, "result": CANARY, "x": CANARY}
         transaction.append_audit([AuditEvent("policy-decided", NOW, f"user:{CANARY}", {**details, "because": CANARY})])

@@ -52,6 +52,8 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/held",
         "/held/held-1",
         "/resources",
+        "/resources?shared=true",
+        "/resources?group=type",
         "/access?ask=of&subject=user:rita",
         "/access?ask=who&action=stack:read&space=production",
         "/access?ask=can&subject=<script>&action=x&space=y",
@@ -236,7 +238,7 @@ def test_a_stack_is_explained_to_who_may_read_its_runs(
     assert "Nothing was applied of it by then" in page.text
     assert explain in operator.see("/stacks/production/network").links
     found = operator.see(f"{explain}?resource={quote(CANARY)}")
-    assert "Made by not known" in found.text
+    assert "Made by run" in found.text
     assert "resource nothing of stack production/network" in operator.see(f"{explain}?resource=nothing").text
     done = a_run(BASE, status=RunStatus.FINISHED, reason="Applied", finished_at=NOW)
     with store.writing() as transaction:
@@ -255,11 +257,29 @@ def test_resources_and_runs_are_filtered_by_their_addresses(operator: Person, ru
     def found(path: str) -> set[str]:
         return {link for link in operator.see(path).links if link.startswith("/stacks/") and "explain" not in link}
 
-    assert found("/resources?stack=root/secret") == {"/stacks/root/secret"}
+    assert found("/resources?stack=root/secret&q=most") == {"/stacks/root/secret"}
     assert operator.see("/resources?stack=secret").status == 422
     assert found("/runs?label=owner=x") == set()
     polls = [it["hx-get"] for _, it in operator.see(f"/runs/{runs['waiting'].id}?skip=1").elements if "hx-get" in it]
     assert any("skip=1" in poll for poll in polls)
+
+
+def test_resources_are_grouped_and_what_several_stacks_have_is_marked(
+    operator: Person, as_user: AsUser, runs: dict[str, Run]
+) -> None:
+    grouped = operator.see("/resources?group=stack&q=alert")
+    check_markup(grouped)
+    assert "root/ secret 1 1 1 not ready" in grouped.text
+    into = next(link for link in grouped.links if "stack=root" in link)
+    assert into == "/resources?stack=root%2Fsecret&q=alert"
+    assert operator.see("/resources?group=nothing").status == 422
+    rita = as_user("rita")
+    assert {rita.see("/resources?shared=true").text.count(words) for words in ("in 2 stacks", "in 3 stacks")} == {2, 0}
+    assert operator.see("/resources?shared=true").text.count("in 3 stacks") == 3
+    assert "most.secret" not in operator.see("/resources?shared=true").text
+    assert "root/" not in rita.see("/resources?group=stack").text
+    # Who made it, for those who may read runs.
+    assert f"/runs/{runs['waiting'].id}" in rita.see("/resources?stack=production/network").links
 
 
 def test_a_growing_log_goes_on_where_it_was(operator: Person, runs: dict[str, Run]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.resources import resources_after
+from reconciler.core.resources import identity, resources_after
 from reconciler.core.results import Action, Resource, ResourceChange
 
 ONE, TWO = Resource("one", "t", "p", {"a": 1}), Resource("two", "t", "p")
@@ -33,3 +33,20 @@ def _change(address, action, after=None, **other):
 )
 def test_changes_are_made_to_what_is_known(changes, expected):
     assert list(resources_after([ONE, TWO], changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("provider", "attributes", "known"),
+    [
+        ("hashicorp/aws", {"id": "b", "arn": "arn:aws:s3:::b"}, "arn:aws:s3:::b"),
+        ("hashicorp/aws", {"id": "arn:aws:sns:eu:1:t"}, "arn:aws:sns:eu:1:t"),
+        ("hashicorp/aws", {"id": "vpc-1", "arn": None}, "hashicorp/aws t vpc-1"),
+        ("hashicorp/aws", {"id": "(sensitive)"}, None),
+        ("hashicorp/aws", {"id": 7}, None),
+        ("hashicorp/aws", {}, None),
+        ("hashicorp/random", {"id": "none"}, None),
+        ("terraform.io/builtin/terraform", {"id": "0e1f"}, None),
+    ],
+)
+def test_a_resource_is_known_by_what_its_provider_calls_it(provider, attributes, known):
+    assert identity(Resource("t.x", "t", provider, attributes)) == known

@@ -57,33 +57,54 @@ def stand(repo: Repo, machine: Machine, subject: Subject) -> Stand:
     return Stand(repo, machine, subject)
 
 
-def test_the_life_of_a_thing(stand: Stand, subject: Subject, scenario: Scenario) -> None:
+def test_the_life_of_a_thing(stand: Stand, subject: Subject, scenario: Scenario, tmp_path: Path) -> None:
     store = stand.machine.service.store
+    ran = tmp_path / "ran"
+    takes = {"greeting": "GREETING", "secret": "SECRET"}
+    child = a_script(
+        "child",
+        f'echo "$GREETING" >> {ran}; printf %s "$SECRET" | sha256sum >> {ran}; echo "it is $SECRET"',
+        dependsOn=[{"stack": "it", "outputs": takes}],
+    )
+    stand.repo.commit({"child.yaml": child})
+
     scenario("created")
     stand.commit(subject.files("one"))
     look = stand.reconcile()
-    (run,) = look.runs
+    run, used = look.runs
     assert (run.status, subject.made()) == (RunStatus.FINISHED, "one"), stand.log(run)
-    assert look.sync == {"root/it": "Synced"}
     with store.reading() as reading:
         outputs = {output.name: (output.value, output.sensitive) for output in reading.outputs(STACK)}
         planned = reading.planned(run.id)
     assert outputs == {"greeting": ("hello one", False), "secret": (SECRET, True)}
     assert planned is not None
     assert planned.has_changes
+
+    scenario("output used by another stack")
+    assert used.status is RunStatus.FINISHED, stand.log(used)
+    assert lines(ran) == ["hello one", f"{hashlib.sha256(SECRET.encode()).hexdigest()}  -"]
+    assert look.sync == {"root/it": "Synced", "root/child": "Synced"}
+
     scenario("nothing to change")
     again = stand.look_again()
     assert (again.status, again.reason) == (RunStatus.FINISHED, "NothingToDo"), stand.log(again)
+
     scenario("changed in Git")
+    # What others depend on cannot be destroyed.
+    stand.repo.commit({"child.yaml": None})
     stand.commit(subject.files("two"))
     (run,) = stand.reconcile().runs
     assert (run.status, subject.made()) == (RunStatus.FINISHED, "two"), stand.log(run)
+    runs = [run, used, again]
+
     if scenario("changed outside"):
         subject.meddle()
         repaired = stand.look_again()
         assert (repaired.status, repaired.reason, subject.made()) == (RunStatus.FINISHED, "Applied", "two"), stand.log(
             repaired
         )
+        runs.append(repaired)
+
     if scenario("destroyed"):
         operations.request_destroy(store, STACK, "ada", utc_now())
         (waits,) = stand.reconcile().runs
@@ -91,6 +112,15 @@ def test_the_life_of_a_thing(stand: Stand, subject: Subject, scenario: Scenario)
         stand.machine.confirm("root/it")
         (gone,) = stand.reconcile().runs
         assert (gone.status, subject.made()) == (RunStatus.FINISHED, None), stand.log(gone)
+        runs.append(gone)
+
+    scenario("secret output masked and encrypted")
+    assert not any(SECRET in stand.log(run) for run in runs)
+    stand.machine.close()
+    kept = [path for path in stand.machine.settings.data_dir.rglob("*") if path.is_file() and not path.is_symlink()]
+    # The source is in Git, and in what is kept of it.
+    stored = [path for path in kept if "mirrors" not in path.parts and SECRET.encode() in path.read_bytes()]
+    assert stored == []
 
 
 def test_a_failure_in_the_middle_of_an_apply(stand: Stand, subject: Subject, scenario: Scenario) -> None:
@@ -131,31 +161,6 @@ def test_a_tool_that_hangs_is_stopped_at_its_deadline(stand: Stand, subject: Sub
     (run,) = stand.reconcile().runs
     expected = (RunStatus.FAILED, "PhaseTimeout") if subject.stops else (RunStatus.INTERRUPTED, "Interrupted")
     assert (run.status, run.reason) == expected, stand.log(run)
-
-
-def test_outputs_reach_other_stacks_and_secrets_reach_nobody(
-    stand: Stand, subject: Subject, scenario: Scenario, tmp_path: Path
-) -> None:
-    scenario("output used by another stack")
-    ran = tmp_path / "ran"
-    takes = {"greeting": "GREETING", "secret": "SECRET"}
-    child = a_script(
-        "child",
-        f'echo "$GREETING" >> {ran}; printf %s "$SECRET" | sha256sum >> {ran}; echo "it is $SECRET"',
-        dependsOn=[{"stack": "it", "outputs": takes}],
-    )
-    stand.repo.commit({"child.yaml": child})
-    stand.commit(subject.files("one"))
-    runs = stand.reconcile().runs
-    assert [run.status for run in runs] == [RunStatus.FINISHED] * 2, [stand.log(run) for run in runs]
-    assert lines(ran) == ["hello one", f"{hashlib.sha256(SECRET.encode()).hexdigest()}  -"]
-    scenario("secret output masked and encrypted")
-    assert not any(SECRET in stand.log(run) for run in runs)
-    stand.machine.close()
-    kept = [path for path in stand.machine.settings.data_dir.rglob("*") if path.is_file() and not path.is_symlink()]
-    # The source is in Git, and in what is kept of it.
-    stored = [path for path in kept if "mirrors" not in path.parts and SECRET.encode() in path.read_bytes()]
-    assert stored == []
 
 
 def test_a_saved_plan_that_was_replaced_is_not_applied(stand: Stand, subject: Subject, scenario: Scenario) -> None:

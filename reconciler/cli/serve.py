@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from reconciler.cli import garbage, options
+from reconciler.cli.errors import CliError
 from reconciler.cli.service_log import log_to_stderr
 from reconciler.cli.service_options import service_options
 
@@ -68,3 +69,5 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
             service.loop.dispatcher.close()
             service.server.stop()
             log.info("stopped; active runs continue")
+        if service.loop.leadership.outdated is not None:
+            raise CliError(service.loop.leadership.outdated)

@@ -21,6 +21,7 @@ from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.repeating import Repeating
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.stored import LEADER, StoreError
+from reconciler.store.tables import SCHEMA_VERSION
 from reconciler.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class Leadership:
     """Is called, from a thread, when this service begins to lead."""
     term: int = 0
     """How often this service began to lead."""
+    outdated: str | None = None
+    """Why this version cannot use the database any more; None: it can."""
     _until: float = float("-inf")
     """Until when the lease is held, by the clock of `time.monotonic`."""
     _rests_until: float = float("-inf")
@@ -107,7 +110,11 @@ class Leadership:
             with self.store.writing() as transaction:
                 now = transaction.clock(datetime.now(UTC))
                 transaction.put_service(self.holder, socket.gethostname(), __version__, now)
-                leads = not rests and transaction.take_lease(LEADER, self.holder, now, self.lease)
+                # Behind the row above, which a migration waits for, or makes wait until it is over.
+                oldest = transaction.oldest_schema()
+                self._mind_schema(oldest)
+                free = self.outdated is None and not rests
+                leads = free and transaction.take_lease(LEADER, self.holder, now, self.lease)
             self._until = began + self.lease.total_seconds() if leads else float("-inf")
             self.term += leads and not led
         if leads != led:
@@ -142,6 +149,15 @@ class Leadership:
             asked = max((it.asked_at for it in reading.services() if it.holder != self.holder), default=None)
         heard, self._heard = self._heard, asked
         return asked is not None and (heard is None or asked > heard)
+
+    def _mind_schema(self, oldest: str) -> None:
+        """Notice that a newer version has migrated the database to what this one cannot use."""
+        if oldest > SCHEMA_VERSION and self.outdated is None:
+            self.outdated = (
+                f"a newer version has migrated the database, and whoever uses it has to know schema {oldest}; this "
+                f"version knows {SCHEMA_VERSION}: install the newer one"
+            )
+            self.wake()
 
     def _keep(self) -> None:
         while not self._ending.is_set():

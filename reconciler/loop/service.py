@@ -219,7 +219,7 @@ class Loop:
     def run(self) -> None:
         """Go on until `stop`. A concern that fails is logged and tried again; the loop and the others go on."""
         self.leadership.start()
-        while not (self._stopped.is_set() or self._drained):
+        while not (self._stopped.is_set() or self._drained or self.leadership.outdated):
             started = time.monotonic()
             failing = any(concern.backoff.failing for concern in self._all)
             made, failure = self._pass(self._all, None, Concern.attempt)

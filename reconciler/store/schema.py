@@ -1,27 +1,37 @@
-"""Migrates a database to the schema of this version, one service at a time."""
+"""Migrates a database to the schema of this version, one service at a time.
+
+Services of the version before may be at work meanwhile. Each migration says the `OLDEST` schema that whoever uses the
+database after it may know. The database remembers the newest of these: a program that knows less is refused, and one
+that knows less than the database has, but enough, goes on. A migration waits for nobody: it is refused while a service
+is at work that it would break.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text, update
 
 from reconciler.store.connections import for_writing
 from reconciler.store.stored import StoreBusy, StoreError
-from reconciler.store.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
+from reconciler.store.tables import SCHEMA_VERSION, VERSION_TABLE, metadata, services, usable
 
+AT_WORK = timedelta(minutes=1)
+"""For how long after its last word a service counts as one that is at work."""
 _ADVISORY_LOCK = 0x73746174696F6E01
+_log = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def bring_up_to_date(engine: Engine, where: str, patience: timedelta) -> None:
-    """Run the missing migrations; raise StoreError if the database has a newer schema than this version."""
+    """Run the missing migrations; raise StoreError if this version cannot use what the database has."""
     if engine.dialect.name == "sqlite":
         path = Path(engine.url.database or "")
         # The switch to WAL does not wait for other connections, so it needs a lock outside the database.
@@ -59,11 +69,14 @@ def _migrate(engine: Engine, where: str) -> None:
         if present == SCHEMA_VERSION:
             return
         if present is not None and present > SCHEMA_VERSION:
-            raise StoreError(
-                f"{where} has schema {present}, which is newer than {SCHEMA_VERSION}, the newest that this version of "
-                "Stationkeeper knows: install the version that wrote it"
-            )
-        _upgrade(connection)
+            if (oldest := _oldest(connection)) > SCHEMA_VERSION:
+                raise StoreError(
+                    f"{where} has schema {present}, and whoever uses it has to know {oldest}. The newest that this "
+                    f"version of Stationkeeper knows is {SCHEMA_VERSION}: install the version that wrote it"
+                )
+            _log.info("%s has schema %s of a newer version, which this version can use", where, present)
+            return
+        _upgrade(connection, present, where)
 
 
 def _version(connection: Connection) -> str | None:
@@ -76,15 +89,50 @@ def _version(connection: Connection) -> str | None:
     return None
 
 
-def _upgrade(connection: Connection) -> None:
+def _oldest(connection: Connection) -> str:
+    """Return the oldest schema that a program may know; before it was noted, none but the newest could use it."""
+    if usable.name not in inspect(connection).get_table_names():
+        return _version(connection) or ""
+    return str(connection.execute(select(usable.c.oldest)).scalar_one())
+
+
+def _refuse_while_others_need_it(connection: Connection, oldest: str, where: str) -> None:
+    """Raise StoreError while a service is at work that could not use the database any more."""
+    if services.name not in inspect(connection).get_table_names():
+        return
+    now = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
+    if connection.dialect.name == "postgresql":
+        # No service says that it is there before this transaction ends, and it learns then that it is too old.
+        connection.execute(text(f"LOCK TABLE {services.name} IN SHARE ROW EXCLUSIVE MODE"))
+    else:
+        now = text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS integer)")
+    since = connection.execute(now).scalar_one() - AT_WORK // timedelta(microseconds=1)
+    older = select(services).where(services.c.schema < oldest, services.c.seen_at > since).order_by(services.c.holder)
+    found = connection.execute(older).first()
+    if found is not None:
+        raise StoreError(
+            f"{where} cannot be migrated yet: service {found.holder} on {found.host} has version {found.version} and "
+            "could not use it any more. Stop it, or upgrade it to a version between. One that was killed counts for a "
+            "minute"
+        )
+
+
+def _upgrade(connection: Connection, present: str | None, where: str) -> None:
     # Alembic takes longer to import than the whole start of the service, and nearly every start needs no migration.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
+    missing = ScriptDirectory.from_config(config).iterate_revisions("head", present)
+    oldest = max(getattr(each.module, "OLDEST", each.revision) for each in missing)
+    if present is not None:
+        oldest = max(oldest, _oldest(connection))
+        _refuse_while_others_need_it(connection, oldest, where)
     command.upgrade(config, "head")
+    connection.execute(update(usable).values(oldest=oldest))
 
 
 @contextlib.contextmanager

@@ -203,12 +203,13 @@ class Station:
             "require_sandbox": False,
             **settings,
         }
+        self.more_env: dict[str, str] = {}
         self.path = f"{self.tools}:{os.environ['PATH']}"
 
     @property
     def env(self) -> dict[str, str]:
         given = {f"STATION_{name.upper()}": str(value) for name, value in self.settings.items()}
-        return {"PATH": self.path, "HOME": str(self.home), "LANG": "C.UTF-8", **given}
+        return {"PATH": self.path, "HOME": str(self.home), "LANG": "C.UTF-8", **self.more_env, **given}
 
     def start(
         self, *arguments: str, stdin: IO[bytes], out: IO[bytes], err: IO[bytes], fresh: bool = False, **env: str

@@ -8,6 +8,8 @@ from alembic import op
 revision = "0031"
 down_revision = "0030"
 
+OLDEST = "0030"
+
 NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 

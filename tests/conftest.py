@@ -22,6 +22,7 @@ import psycopg
 import pytest
 
 from tests.contract.tools.table import write_table
+from tests.faults import note_faults, write_faults
 from tests.leftovers import end_what_tests_leave
 from tests.properties import load_profiles
 from tests.tools.cluster import Cluster, running_cluster
@@ -49,6 +50,7 @@ _numbers = itertools.count(1)
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run where groups have no effect, as with a pytest that pytest-xdist does not know."""
+    note_faults(items)
     if not config.getoption("loadgroup", default=False):
         return
     ignored = [item for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
@@ -57,8 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Write the table of the tools' contract, and one line for each reason for which tests were skipped."""
+    """Write the tables of the tools' contract and of faults, and a line for each reason for which tests were skipped."""
     write_table(terminalreporter)
+    write_faults(terminalreporter)
     skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
     for reason, count in Counter(skipped).most_common():
         tests = "1 test" if count == 1 else f"{count} tests"

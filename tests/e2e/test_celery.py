@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,13 +26,9 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def with_broker(repo: Repo, new_station: Callable[..., Station], tmp_path: Path) -> Callable[[Broker], Station]:
+def with_broker(repo: Repo, new_station: Callable[..., Station]) -> Callable[[Broker], Station]:
     def make(broker: Broker) -> Station:
-        file = tmp_path / "broker"
-        file.write_text(f"{broker.url}\n")
-        file.chmod(0o600)
-        settings: dict[str, Any] = {"worker_lease": 4, "grace_period": 3, "parallelism": 1, "celery_broker_file": file}
-        return new_station(repo.url, **settings)
+        return new_station(repo.url, worker_lease=4, grace_period=3, parallelism=1, celery_broker_file=broker.file)
 
     return make
 
@@ -47,6 +42,7 @@ def logs(server: Server, *workers: WorkerProcess) -> str:
     return "\n".join(path.read_text() for path in (server.log, *(worker.log for worker in workers)))
 
 
+@pytest.mark.fault("double delivery", engine="celery")
 def test_a_run_goes_over_redis_with_no_secret_in_it_and_a_message_that_comes_again_does_nothing(
     repo: Repo, far: Station, redis: Redis, tmp_path: Path
 ) -> None:
@@ -100,6 +96,8 @@ def test_a_run_goes_over_rabbitmq(repo: Repo, with_broker: Callable[[Broker], St
             assert worker.stop() == 0
 
 
+@pytest.mark.fault("worker killed", engine="celery")
+@pytest.mark.fault("broker killed", engine="celery")
 def test_a_message_that_is_lost_with_its_broker_is_sent_again(
     repo: Repo, far: Station, redis: Redis, tmp_path: Path
 ) -> None:
@@ -124,6 +122,8 @@ def test_a_message_that_is_lost_with_its_broker_is_sent_again(
         assert PASSWORD not in server.log.read_text()
 
 
+@pytest.mark.fault("worker killed", engine="celery")
+@pytest.mark.fault("broker killed", engine="celery")
 def test_an_apply_survives_kills_of_its_worker_and_of_the_broker(
     repo: Repo, far: Station, redis: Redis, tmp_path: Path
 ) -> None:
@@ -140,6 +140,7 @@ def test_an_apply_survives_kills_of_its_worker_and_of_the_broker(
         assert [it["status"] for it in server.runs()] == ["finished"]
 
 
+@pytest.mark.fault("worker stopped", engine="celery")
 def test_a_worker_takes_up_no_more_than_it_has_places_for_and_another_one_does_the_rest(
     repo: Repo, far: Station, tmp_path: Path
 ) -> None:

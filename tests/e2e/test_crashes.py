@@ -48,6 +48,7 @@ def _local_exec(record: Path, gate: Path) -> str:
 
 @pytest.mark.usefixtures("terraform")
 @pytest.mark.parametrize("back", ["before it ends", "after it ended"])
+@pytest.mark.fault("service killed", engine="local")
 def test_an_apply_outlives_the_service_and_happens_once(
     repo: Repo, station: Station, tmp_path: Path, back: str
 ) -> None:
@@ -90,6 +91,7 @@ def test_an_apply_outlives_the_service_and_happens_once(
     assert lines(record) == ["start", "end"]
 
 
+@pytest.mark.fault("service killed", engine="local")
 def test_a_plan_that_was_at_work_goes_on_or_is_made_again(repo: Repo, station: Station, tmp_path: Path) -> None:
     record, gate = tmp_path / "steps", tmp_path / "gate"
     plan = f"echo plan >> {record}; {_until(gate)}; exit 2"
@@ -105,6 +107,7 @@ def test_a_plan_that_was_at_work_goes_on_or_is_made_again(repo: Repo, station: S
 
 
 @pytest.mark.parametrize("victim", ["runner", "tool"])
+@pytest.mark.fault("worker killed", engine="local")
 def test_an_apply_that_is_killed_itself_is_interrupted_and_waits_for_a_person(
     repo: Repo, station: Station, tmp_path: Path, victim: str
 ) -> None:
@@ -143,6 +146,7 @@ def _kill(station: Station, victim: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.fault("service killed", engine="local")
 def test_kills_at_random_moments_repeat_no_apply_and_lose_none(
     repo: Repo, new_station: Callable[..., Station], tmp_path: Path
 ) -> None:

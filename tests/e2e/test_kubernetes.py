@@ -87,6 +87,9 @@ def jobs(cluster: Cluster) -> dict[str, str]:
     }
 
 
+@pytest.mark.fault("service killed", engine="kubernetes")
+@pytest.mark.fault("API server gone", engine="kubernetes")
+@pytest.mark.fault("double delivery", engine="kubernetes")
 def test_a_run_is_two_jobs_whatever_is_killed_meanwhile_and_nothing_secret_is_in_them(
     repo: Repo, station: Station, cluster: Cluster, node: Node, tmp_path: Path
 ) -> None:
@@ -165,6 +168,7 @@ def test_what_keeps_a_pod_from_beginning_is_said_while_it_waits_and_when_it_fail
         cluster.kubectl("delete", "limitrange", "small", "-n", RUNS)
 
 
+@pytest.mark.fault("cancel", engine="kubernetes")
 def test_a_canceled_run_stops_its_tool_and_its_job_goes(
     repo: Repo, station: Station, cluster: Cluster, node: Node, tmp_path: Path
 ) -> None:
@@ -179,6 +183,7 @@ def test_a_canceled_run_stops_its_tool_and_its_job_goes(
 
 
 @pytest.mark.parametrize("leg", ["plan", "apply"])
+@pytest.mark.fault("worker killed", engine="kubernetes")
 def test_a_lost_node_is_a_lost_worker(repo: Repo, station: Station, node: Node, tmp_path: Path, leg: str) -> None:
     seen = tmp_path / "seen"
     # The first time it takes for ever.

@@ -6,14 +6,16 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.station import Repo, Server, Station, a_free_port, a_script, a_terraform, document, eventually, lines
+from tests.tools.brokers import Redis, running
 
 POOL = document("WorkerPool", "far", {"engine": "pull"})
+POOLS = {"pull": POOL, "celery": document("WorkerPool", "far", {"engine": "celery"})}
 
 
 class WorkerProcess:
@@ -50,8 +52,23 @@ class WorkerProcess:
 
 
 @pytest.fixture
-def far(repo: Repo, new_station: Callable[..., Station]) -> Station:
-    return new_station(repo.url, worker_lease=4, grace_period=3, parallelism=1)
+def engine() -> str:
+    return "pull"
+
+
+@pytest.fixture
+def far(repo: Repo, new_station: Callable[..., Station], tmp_path: Path, engine: str) -> Iterator[Station]:
+    settings: dict[str, object] = {"worker_lease": 4, "grace_period": 3, "parallelism": 1}
+    with ExitStack() as stack:
+        if engine == "celery":
+            settings["celery_broker_file"] = stack.enter_context(running(Redis, tmp_path / "redis")).file
+        yield new_station(repo.url, **settings)
+
+
+def on(engine: str, *values: str, faults: tuple[str, ...]) -> object:
+    """A case of a test on an engine, with the faults that it goes through."""
+    marks = [pytest.mark.fault(fault, engine=engine) for fault in faults]
+    return pytest.param(engine, *values, marks=marks, id="-".join([engine, *values]))
 
 
 @contextmanager
@@ -101,12 +118,19 @@ def test_a_worker_does_what_the_service_cannot_and_keeps_nothing(repo: Repo, far
         assert "hunter2" not in worker.log.read_text()
 
 
-@pytest.mark.parametrize("killed", ["worker", "service"])
+@pytest.mark.parametrize(
+    ("engine", "killed"),
+    [
+        on("pull", "worker", faults=("worker killed",)),
+        on("pull", "service", faults=("service killed",)),
+        on("celery", "service", faults=("service killed",)),
+    ],
+)
 def test_an_apply_survives_a_kill_of_the_worker_and_of_the_service(
-    repo: Repo, far: Station, tmp_path: Path, killed: str
+    repo: Repo, far: Station, tmp_path: Path, engine: str, killed: str
 ) -> None:
     seen = tmp_path / "seen"
-    repo.commit({"p.yaml": POOL, "a.yaml": a_script("a", slow(tmp_path), workerPool="far")})
+    repo.commit({"p.yaml": POOLS[engine], "a.yaml": a_script("a", slow(tmp_path), workerPool="far")})
     far.settings["listen"] = f"127.0.0.1:{a_free_port()}"
     with far.serving() as server:
         worker = WorkerProcess(far, server)
@@ -125,11 +149,12 @@ def test_an_apply_survives_a_kill_of_the_worker_and_of_the_service(
     assert worker.stop() == 0
 
 
+@pytest.mark.parametrize("engine", [on(it, faults=("worker killed", "late worker")) for it in POOLS])
 def test_a_worker_that_is_gone_for_good_leaves_an_interrupted_apply_and_its_tool_was_stopped(
-    repo: Repo, far: Station, tmp_path: Path
+    repo: Repo, far: Station, tmp_path: Path, engine: str
 ) -> None:
     seen = tmp_path / "seen"
-    repo.commit({"p.yaml": POOL, "a.yaml": a_script("a", slow(tmp_path, 60), workerPool="far")})
+    repo.commit({"p.yaml": POOLS[engine], "a.yaml": a_script("a", slow(tmp_path, 60), workerPool="far")})
     with far.serving() as server:
         with working(far, server):
             eventually(lambda: lines(seen) == ["began"])
@@ -141,11 +166,12 @@ def test_a_worker_that_is_gone_for_good_leaves_an_interrupted_apply_and_its_tool
         assert run_of(server)["status"] == "interrupted"
 
 
+@pytest.mark.parametrize("engine", [on(it, faults=("cancel", "worker stopped")) for it in POOLS])
 def test_a_run_is_canceled_on_its_worker_and_a_worker_ends_with_its_runs(
-    repo: Repo, far: Station, tmp_path: Path
+    repo: Repo, far: Station, tmp_path: Path, engine: str
 ) -> None:
     seen = tmp_path / "seen"
-    repo.commit({"p.yaml": POOL, "a.yaml": a_script("a", slow(tmp_path, 60), workerPool="far")})
+    repo.commit({"p.yaml": POOLS[engine], "a.yaml": a_script("a", slow(tmp_path, 60), workerPool="far")})
     with far.serving() as server, working(far, server) as worker:
         eventually(lambda: lines(seen) == ["began"])
         worker.process.terminate()

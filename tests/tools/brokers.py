@@ -74,6 +74,11 @@ class Redis:
     def url(self) -> str:
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
+    @property
+    def file(self) -> Path:
+        """The file that the setting names."""
+        return url_file(self.folder, self.url)
+
     def start(self) -> None:
         self._server.start()
 
@@ -142,6 +147,11 @@ class RabbitMq:
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
+    @property
+    def file(self) -> Path:
+        """The file that the setting names."""
+        return url_file(self.folder, self.url)
+
     def start(self) -> None:
         self._mapper.start()
         self._server.start()
@@ -152,6 +162,13 @@ class RabbitMq:
 
 
 Broker = Redis | RabbitMq
+
+
+def url_file(folder: Path, url: str) -> Path:
+    path = folder / "url"
+    path.write_text(f"{url}\n")
+    path.chmod(0o600)
+    return path
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def started(driver, a_job, leg, **changes):
         pytest.param(Leg.APPLY, DEAF, 0.3, Ending.INTERRUPTED, "killed", id="apply that does not listen"),
     ],
 )
+@pytest.mark.fault("cancel", engine="local")
 def test_cancel(driver, a_job, make_limits, leg, command, grace, ending, message):  # noqa: PLR0917
     started(driver, a_job, leg, **{leg: command}, limits=make_limits(grace_seconds=grace))
     driver.engine.cancel("r1")
@@ -121,6 +122,7 @@ def test_what_a_command_leaves_behind_ends_with_it(driver, gone, background):
 
 @pytest.mark.chaos
 @pytest.mark.parametrize(("leg", "ending"), [(Leg.PLAN, Ending.LOST), (Leg.APPLY, Ending.INTERRUPTED)])
+@pytest.mark.fault("worker killed", engine="local")
 def test_the_runs_process_is_killed(driver, a_job, gone, leg, ending):
     mark = f"96{os.getpid()}"
     started(driver, a_job, leg, **{leg: f"echo ready; sleep {mark}"})

@@ -143,6 +143,8 @@ def test_the_token_of_a_leg_opens_no_other_and_no_api(
                 assert large.status_code == 410, "what it sends is not even read"
 
 
+@pytest.mark.fault("late worker", engine="pull")
+@pytest.mark.fault("double delivery", engine="pull")
 def test_whoever_is_late_is_not_heard(
     app: WarmApp,
     client: Client,

@@ -77,6 +77,7 @@ def next_worker(worker: Worker, engine: PullEngine) -> LegReport:
 
 
 @pytest.mark.parametrize("leg", Leg)
+@pytest.mark.fault("worker killed", engine="pull")
 def test_killed_after_it_took_the_leg_up_and_before_it_began(
     store: SqlStore, engine: PullEngine, service: Service, worker: Worker, tmp_path: Path, *, leg: Leg
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_answer_that_says_what_to_do_is_lost(
     assert next_worker(worker, engine).reason == "NeverStarted"
 
 
+@pytest.mark.fault("worker killed", engine="pull")
 def test_killed_when_the_leg_had_ended_and_nobody_was_told(
     store: SqlStore, engine: PullEngine, service: Service, worker: Worker, tmp_path: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_one_leg_by_its_token_and_a_second_start_does_nothing(
     assert RunDirectory.of(tmp_path / "data", run.id).saved.exists(), "its machine may be gone"
 
 
+@pytest.mark.fault("worker stopped", engine="kubernetes")
 @pytest.mark.parametrize("canceled", [True, False])
 def test_a_machine_that_has_to_end_stops_its_leg(
     store: SqlStore, engine: PullEngine, service: Service, tmp_path: Path, *, canceled: bool
@@ -159,6 +162,7 @@ def test_a_machine_that_has_to_end_stops_its_leg(
     assert (told.ending, told.reason) == ((Ending.CANCELED, "Canceled") if canceled else (Ending.LOST, "RunnerDied"))
 
 
+@pytest.mark.fault("double delivery", engine="pull")
 def test_a_token_that_was_replaced_opens_nothing(store: SqlStore, engine: PullEngine, service: Service) -> None:
     run = at_work(store)
     first = offered(engine, service, run, Leg.PLAN, "true")

@@ -15,7 +15,6 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from posixpath import dirname
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -24,7 +23,6 @@ from rbac.admission.held_diff import held_diff
 from rbac.admission.settings import Rules
 from reconciler.core.runs import Run
 from reconciler.core.verdicts import Verdict
-from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
 from reconciler.data_directory import (
     alone_on,
@@ -75,10 +73,9 @@ from reconciler.store.stored import ConfigurationState
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.app import create_app
-from reconciler.web.issuers import Issuers, fetch_json
+from reconciler.web.from_settings import hosts, provider, webhook_secret
 from reconciler.web.pace import Pace
-from reconciler.web.ports import AdmissionSettings, Ports, RunnerDoor, WebhookSecret
-from reconciler.web.provider import CALLBACK, Provider
+from reconciler.web.ports import AdmissionSettings, Ports, RunnerDoor
 from reconciler.web.server import LazyServer
 from reconciler.web.tokens import operator_token
 from spaces.documents.documents import PlacedDocuments
@@ -213,6 +210,7 @@ def _assemble(  # noqa: PLR0917
         effective=follower.world.effective,
         earlier=follower.run_at,
         proposal=lambda stack, ref, asker: follower.propose(stack, ref, asker, utc_now()),
+        access_with=lambda ref, asker: follower.access_with(ref, asker, utc_now()),
         order=lambda wanted: follower.order(wanted, utc_now()),
         orders_on=bool(settings.order_branches),
         documents=lambda: _documents(follower.world),
@@ -235,11 +233,11 @@ def _assemble(  # noqa: PLR0917
         trouble=lambda: loop.brief,
         now=utc_now,
         holder=holder,
-        hosts=_hosts(settings),
+        hosts=hosts(settings),
         recipient=_recipient(follower.remotes.secrets),
         issuer=issuer if settings.issuer_url is not None else None,
-        provider=_provider(settings),
-        webhook_secret=_webhook_secret(settings),
+        provider=provider(settings),
+        webhook_secret=webhook_secret(settings),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
     return Service(settings, store, engine, loop, ports, server, job_carrier(dispatcher, lambda: loop.passed))
@@ -300,6 +298,7 @@ def local_app(settings: Settings) -> FastAPI:
             effective=lambda stack: known().effective(stack),
             earlier=lambda stack, at: catch_up().run_at(stack, at),
             proposal=lambda stack, ref, asker: catch_up().propose(stack, ref, asker, utc_now()),
+            access_with=lambda ref, asker: catch_up().access_with(ref, asker, utc_now()),
             order=lambda wanted: catch_up().order(wanted, utc_now()),
             orders_on=bool(settings.order_branches),
             documents=lambda: _documents(known()),
@@ -331,35 +330,6 @@ def _recipient(own: SecretSources) -> str:
 
 def _issuer(settings: Settings, store: SqlStore) -> Issuer | None:
     return Issuer(store, settings.issuer_url) if settings.issuer_url is not None else None
-
-
-def _hosts(settings: Settings) -> frozenset[str]:
-    """Return the name under which people reach the page: a proxy may pass it on."""
-    name = urlsplit(settings.public_url or "").hostname
-    return frozenset({name} if name else ())
-
-
-def _provider(settings: Settings) -> Provider | None:
-    issuer, client = settings.oidc_issuer, settings.oidc_client_id
-    if issuer is None or client is None or settings.public_url is None:
-        return None
-    here, file = issuer.startswith("http://"), settings.oidc_client_secret_file
-    return Provider(
-        issuer,
-        client,
-        settings.public_url.rstrip("/") + CALLBACK,
-        Issuers(partial(fetch_json, here=here)),
-        secret=None if file is None else lambda: read_secret_file(file, "oidc_client_secret_file").strip(),
-        scopes=settings.oidc_scopes,
-        user_claim=settings.oidc_user_claim,
-        groups_claim=settings.oidc_groups_claim,
-        here=here,
-    )
-
-
-def _webhook_secret(settings: Settings) -> WebhookSecret | None:
-    file = settings.webhook_secret_file
-    return None if file is None else lambda: read_secret_file(file, "webhook_secret_file")
 
 
 def _rules(settings: Settings) -> Rules:

@@ -67,6 +67,10 @@ def _no_proposal(_stack: StackId, _ref: str, _asker: Subject) -> Proposal | str:
     return "what is in force is not known here"
 
 
+def _no_access(_ref: str, _asker: Subject) -> Access | str:
+    return "what is in force is not known here"
+
+
 def _no_order(_wanted: Wanted) -> Order:
     raise OperationRefused(Refusal.ORDERS_OFF, "nothing can be ordered here")
 
@@ -151,6 +155,8 @@ class Ports:
     """Returns the run that was for what a stack was at a revision, or at a run's id; else why there is none."""
     proposal: Callable[[StackId, str, Subject], Proposal | str] = _no_proposal
     """Returns what merging a branch or commit would make of a stack, for whom asks; else why no plan may come of it."""
+    access_with: Callable[[str, Subject], Access | str] = _no_access
+    """Returns the access rules as merging a branch would make them, for whom asks; else why nobody can tell."""
     order: Callable[[Wanted], Order] = _no_order
     """Puts an instance of a blueprint on a branch, in somebody's name; OperationRefused where that fails."""
     orders_on: bool = False

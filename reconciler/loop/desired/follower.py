@@ -211,6 +211,19 @@ class Follower:
             return found.message
         return Proposal(wanted, found.desired, found.left_out)
 
+    def access_with(self, ref: str, asker: Subject, now: datetime) -> Access | str:
+        """Return the access rules as merging a branch or commit would make them; else why nobody can tell, in words."""
+        try:
+            wanted = self._proposing.fetch(ref)
+            if isinstance(wanted, str):
+                return wanted
+            with self._still:
+                base = Base.of(self.world)
+            return self._proposing.access(wanted, asker, base, now)
+        except (CannotFollow, GitError) as error:
+            _log.warning("the access that %s gives cannot be told: %s", ref[:80], error)
+            return f"{ref[:80]} cannot be read now: the service's log says why"
+
     def order(self, wanted: Wanted, now: datetime) -> Order:
         """Put an instance of a blueprint on a branch, in somebody's name; OperationRefused where that fails."""
         return self._ordering.order(wanted, now)

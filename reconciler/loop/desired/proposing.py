@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from rbac.access.access import Access
 from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission, Halted
 from rbac.admission.held import HeldChange
@@ -87,9 +88,10 @@ class Base:
     index: SourceIndex
 
     @classmethod
-    def of(cls, world: World, stack: StackId) -> Base:
+    def of(cls, world: World, stack: StackId | None = None) -> Base:
         """Take it from a world that stands still."""
-        return cls(world.generation, world.admission, dict(world.tips), world.effective(stack), world.index.copy())
+        found = world.effective(stack) if stack is not None else None
+        return cls(world.generation, world.admission, dict(world.tips), found, world.index.copy())
 
 
 @dataclass(slots=True)
@@ -158,6 +160,14 @@ class Proposing:
             return StackProblem(Reason.PLAN_OUTDATED, message + ", ".join(gains))
         found = self._proposed(stack, after, merged, base.tips)
         return found if isinstance(found, StackProblem) else replace(found, desired=_named(found.desired, wanted))
+
+    def access(self, wanted: ProposedRef, asker: Subject, base: Base, now: datetime) -> Access | str:
+        """Return the access rules as merging a commit would make them; else why nobody can tell."""
+        if base.admission is None:
+            return "nothing is in force yet"
+        with self._one:
+            merged = self._merged(wanted, asker, base, base.admission, now)
+        return merged if isinstance(merged, str) else merged.admission.doors.at(now)
 
     def _proposed(
         self, stack: StackId, after: EffectiveStack, merged: _Merged, tips: Mapping[str, Revision]

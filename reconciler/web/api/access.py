@@ -9,15 +9,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from rbac.access.access import ended
+from rbac.access.access import Access, ended
 from rbac.access.actions import Action, summarize
+from rbac.access.differences import differences
 from rbac.access.grants import Grant
 from rbac.access.subjects import Subject
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.errors import invalid
+from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.paging import CursorIn, LimitIn, behind, page
-from reconciler.web.api.schemas.access import AccessSettingsJson, DecisionJson, HolderJson, MeJson, RoleHeldJson
+from reconciler.web.api.schemas.access import (
+    AccessChangeJson,
+    AccessSettingsJson,
+    DecisionJson,
+    HolderJson,
+    MeJson,
+    RoleHeldJson,
+)
 from reconciler.web.api.schemas.shapes import Page
+from reconciler.web.ports import Ports
 from spaces.names import ROOT, SpaceName
 
 router = APIRouter(prefix="/access", tags=["access"])
@@ -29,6 +38,14 @@ SubjectIn = Annotated[
 ActionIn = Annotated[str, Query(max_length=64, description="`stack:update`, `run:confirm`, ….")]
 WhereIn = Annotated[str, Query(max_length=63, description="The space.")]
 
+RefIn = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="As merging this branch or commit of the configuration would make it; needs `roleBinding:read`.",
+    ),
+]
+
 _ABOVE = "by a role in a space above"
 
 
@@ -39,17 +56,20 @@ def get_me(caller: CallerIn) -> MeJson:
 
 
 @router.get("/can")
-def can(ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, space: WhereIn) -> DecisionJson:
+def can(  # noqa: PLR0917
+    ports: PortsIn, caller: CallerIn, subject: SubjectIn, action: ActionIn, space: WhereIn, ref: RefIn = None
+) -> DecisionJson:
     """Whether somebody may do something in a space, and the reason."""
     who, what, where = _subject(subject), _action(action), SpaceName(space)
     if who == caller.subject.plain:
         who = caller.subject  # with the groups of their sign-in
     else:
         caller.require(Right.BINDING_READ, where, f"space {space}")
-    decision = ports.access().decide(who, what, where)
+    access = _access(ports, caller, ref, where)
+    decision = access.decide(who, what, where)
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
     if not decision.allowed:
-        over = ports.access().ended(who, what, where)
+        over = access.ended(who, what, where)
         told = over is not None and _may_be_told(caller, who, over)
         return DecisionJson(
             allowed=False, because=decision.because + (ended(over, who) if over is not None and told else "")
@@ -75,14 +95,21 @@ def get_access_settings(ports: PortsIn, caller: CallerIn) -> AccessSettingsJson:
 
 @router.get("/who")
 def who_can(
-    ports: PortsIn, caller: CallerIn, *, action: ActionIn, space: WhereIn, limit: LimitIn = 100, cursor: CursorIn = None
+    ports: PortsIn,
+    caller: CallerIn,
+    *,
+    action: ActionIn,
+    space: WhereIn,
+    ref: RefIn = None,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
 ) -> Page[HolderJson]:
     """List everyone who may do something in a space, groups and each of their members."""
     what, where = _action(action), SpaceName(space)
     caller.require(Right.BINDING_READ, where, f"space {space}")
     holders = [
         HolderJson(subject=str(holder.subject), because=holder.because)
-        for holder in ports.access().who_may(what, where)
+        for holder in _access(ports, caller, ref, where).who_may(what, where)
         if _may_be_told(caller, holder.subject, holder.grant)
     ]
     cut = behind(sorted(holders, key=_holder), cursor, limit, _holder)
@@ -90,8 +117,13 @@ def who_can(
 
 
 @router.get("/of")
-def roles_of(
-    ports: PortsIn, caller: CallerIn, subject: SubjectIn, limit: LimitIn = 100, cursor: CursorIn = None
+def roles_of(  # noqa: PLR0917
+    ports: PortsIn,
+    caller: CallerIn,
+    subject: SubjectIn,
+    ref: RefIn = None,
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
 ) -> Page[RoleHeldJson]:
     """List every role that somebody holds, one entry for each binding."""
     who = _subject(subject)
@@ -103,11 +135,58 @@ def roles_of(
             because=held.because,
             expires=held.grant.expires,
         )
-        for held in ports.access().roles_of(who)
+        for held in _access(ports, caller, ref, None).roles_of(who)
         if _may_be_told(caller, who, held.grant)
     ]
     cut = behind(sorted(roles, key=_place), cursor, limit, _place)
     return page(cut, limit, _place, lambda held: held)
+
+
+@router.get("/changes")
+def access_changes(
+    ports: PortsIn,
+    caller: CallerIn,
+    ref: Annotated[str, Query(max_length=200, description="A branch or commit of the configuration.")],
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Page[AccessChangeJson]:
+    """List who would gain or lose which access by merging a branch or commit, in spaces whose bindings one may read."""
+    able = caller.spaces(Right.BINDING_READ)
+    found = [
+        AccessChangeJson(
+            subject=str(each.subject),
+            space=each.space,
+            verb=each.verb,
+            actions=summarize(each.actions),
+            because=each.because,
+            below=each.below,
+        )
+        for each in differences(ports.access(), _access(ports, caller, ref, None))
+        if able is None or each.space in able
+    ]
+    cut = behind(sorted(found, key=_changed), cursor, limit, _changed)
+    return page(cut, limit, _changed, lambda each: each)
+
+
+def _access(ports: Ports, caller: Caller, ref: str | None, space: SpaceName | None) -> Access:
+    """Return the access rules in force, or as merging a branch would make them.
+
+    That costs a fetch and tells of a branch, so it is for those who read the bindings of the space (None: of any).
+    """
+    if ref is None:
+        return ports.access()
+    able = caller.spaces(Right.BINDING_READ)
+    if able is not None and (not able if space is None else space not in able):
+        where = "any space" if space is None else f"space {space}"
+        raise not_found(f"{where} for which you have {Right.BINDING_READ}")
+    found = ports.access_with(ref, caller.subject)
+    if isinstance(found, str):
+        raise invalid("ref", found)
+    return found
+
+
+def _changed(change: AccessChangeJson) -> str:
+    return f"{change.space} {change.subject} {change.verb} {change.actions}"
 
 
 def _holder(holder: HolderJson) -> str:

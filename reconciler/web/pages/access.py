@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from rbac.access.actions import ACTIONS
 from reconciler.web.api import access
-from reconciler.web.api.auth import Caller, PortsIn
+from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.pages.choices import TextIn, space_names
 from reconciler.web.pages.render import render
@@ -31,11 +31,12 @@ def access_page(
     subject: TextIn = "",
     action: TextIn = "",
     space: TextIn = "",
+    ref: TextIn = "",
 ) -> Response:
     """Show the questions, and the answer to the one that was asked."""
     caller, answer, wrong = viewer.caller, None, ""
     try:
-        answer = _answer(ports, caller, ask, subject, action, space) if ask else None
+        answer = _answer(ports, caller, ask, subject, action, space, ref) if ask else None
     except ApiError as error:
         wrong = error.detail
     return render(
@@ -44,21 +45,32 @@ def access_page(
         "access.html",
         nav="access",
         ask=ask,
-        asked={"subject": subject or str(caller.subject), "action": action or "stack:read", "space": space or "root"},
+        asked={
+            "subject": subject or str(caller.subject),
+            "action": action or "stack:read",
+            "space": space or "root",
+            "ref": ref,
+        },
         answer=answer,
         wrong=wrong,
         actions=sorted(map(str, ACTIONS)),
         spaces=space_names(ports, caller),
+        what_if=caller.spaces(Right.BINDING_READ) != frozenset(),
     )
 
 
-def _answer(ports: Ports, caller: Caller, ask: str, subject: str, action: str, space: str) -> Any:  # noqa: PLR0917
+def _answer(  # noqa: PLR0917
+    ports: Ports, caller: Caller, ask: str, subject: str, action: str, space: str, ref: str
+) -> Any:
+    at = ref or None
     match ask:
         case "can":
-            return access.can(ports, caller, subject, action, space)
+            return access.can(ports, caller, subject, action, space, at)
         case "who":
-            return access.who_can(ports, caller, action=action, space=space, limit=_MOST)
+            return access.who_can(ports, caller, action=action, space=space, ref=at, limit=_MOST)
         case "of":
-            return access.roles_of(ports, caller, subject, limit=_MOST)
+            return access.roles_of(ports, caller, subject, at, limit=_MOST)
+        case "changes":
+            return access.access_changes(ports, caller, ref, limit=_MOST)
         case _:
             raise not_found("such question")

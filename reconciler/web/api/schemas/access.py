@@ -114,3 +114,14 @@ class LoginTokenJson(Shape):
     id: str
     subject: str
     expires_at: datetime | None
+
+
+class AccessChangeJson(Shape):
+    """Actions that a subject would gain or lose in a space, and likewise in `below` spaces under it."""
+
+    subject: str
+    space: str
+    verb: str
+    actions: str
+    because: str
+    below: int

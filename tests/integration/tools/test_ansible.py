@@ -99,12 +99,16 @@ def test_a_command_cannot_be_foreseen_and_one_that_runs_in_check_mode_too_is_mar
     - name: Look
       thing: {path: "{{ top }}/looked", text: looked}
       check_mode: false
+    - name: Try
+      slurp: {src: "{{ top }}/made"}
+      ignore_errors: "{{ ansible_check_mode }}"
 """
     work = job(place, tasks)
     found = tool("ansible").plan(work, place.do)
     assert [(change.address, change.after) for change in found.changes] == [
         ("one/Run", UNFORESEEN),
         ("one/Look", ["looked", DONE]),
+        ("one/Try", UNFORESEEN),
     ]
     assert [(place.top / name).exists() for name in ("made", "looked")] == [False, True]
     tool("ansible").apply(work, place.do)

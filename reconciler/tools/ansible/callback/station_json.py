@@ -23,6 +23,7 @@ DOCUMENTATION = """
 """
 
 _REASONS_TO_SKIP = {"skip_reason", "skipped_reason", "false_condition"}
+_NEVER_CHANGE = {"assert", "fail"}
 _COMMANDS = {"command", "expect", "raw", "script", "shell", "win_command", "win_shell"}
 
 
@@ -70,7 +71,9 @@ class CallbackModule(CallbackBase):
                 "module": module,
                 "message": None if hidden else _message(content),
                 "hidden": hidden,
-                "unforeseen": in_doubt and status in {"ok", "skipped", "changed"} and _unforeseen(content, status),
+                "unforeseen": _only_tried(task, module)
+                if status == "ignored"
+                else in_doubt and status in {"ok", "skipped", "changed"} and _unforeseen(content, status),
                 "done": status == "changed" and _ran_in_check_mode(task),
                 "outputs": _writes_outputs(content),
                 "diffs": [] if hidden else _diffs(content),
@@ -104,6 +107,12 @@ def _items(content):
 def _ran_in_check_mode(task):
     """Whether the task changes its host even where only a check is asked for: that is then done already."""
     return bool(context.CLIARGS.get("check")) and task.check_mode is False
+
+
+def _only_tried(task, module):
+    """Whether a task whose failure is ignored may well succeed where more than a check is asked for."""
+    checks = bool(context.CLIARGS.get("check")) and task.check_mode is not False
+    return checks and module.rpartition(".")[2] not in _NEVER_CHANGE
 
 
 def _unforeseen(content, status):

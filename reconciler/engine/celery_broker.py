@@ -7,6 +7,7 @@ steer a worker through the broker: it answers no remote commands.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from reconciler.engine.sender import BrokerAway
 TASK = "station.leg"
 _SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps")
 _SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+_PAUSE = 0.2
 
 
 class BrokerRefused(ValueError):
@@ -81,14 +84,35 @@ def make_app(url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=_options(url),
+        broker_use_ssl=_checks(url),
     )
     return app
 
 
 def _options(url: str) -> Mapping[str, Any]:
+    # Who sends tries again later by itself, and has others to send to meanwhile.
+    briefly = {"max_retries": 1, "interval_start": _PAUSE, "interval_step": _PAUSE, "interval_max": _PAUSE}
     if urlsplit(url).scheme.startswith("amqp"):
-        return {"confirm_publish": True}
-    return {"socket_connect_timeout": _SECONDS, "socket_keepalive": True, "health_check_interval": 25}
+        return {**briefly, "confirm_publish": True}
+    return {
+        **briefly,
+        "socket_connect_timeout": _SECONDS,
+        "socket_timeout": _ANSWER_SECONDS,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
+
+
+def _checks(url: str) -> Mapping[str, Any] | bool:
+    """Return how the broker's certificate is checked: left alone, the libraries take any, or one of any name."""
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "rediss":
+            return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+        case "amqps":
+            return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": parts.hostname}
+        case _:
+            return False
 
 
 class CeleryBroker:
@@ -96,13 +120,13 @@ class CeleryBroker:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._app = make_app(url)
+        self._app = self._new_app()
 
     def check(self) -> None:
         """Reach the broker; BrokerAway otherwise."""
         try:
             with self._app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=_SECONDS)
+                connection.ensure_connection(max_retries=1, interval_start=_PAUSE, timeout=_SECONDS)
         except Exception as error:  # noqa: BLE001 - each library has errors of its own
             raise _away(error) from None
 
@@ -113,8 +137,15 @@ class CeleryBroker:
         except Exception as error:  # noqa: BLE001 - likewise
             # A connection that died is not used again, and a closed pool of them neither.
             self._app.close()
-            self._app = make_app(self._url)
+            self._app = self._new_app()
             raise _away(error) from None
+
+    def _new_app(self) -> Celery:
+        app = make_app(self._url)
+        if urlsplit(self._url).scheme.startswith("amqp"):
+            # A broker that says nothing any more must not hold up the messages to come. Workers only wait, and may.
+            app.conf.broker_transport_options |= {"read_timeout": _ANSWER_SECONDS, "write_timeout": _ANSWER_SECONDS}
+        return app
 
 
 def _away(error: Exception) -> BrokerAway:

@@ -43,6 +43,9 @@ class Messages:
                 again = task.request.retries + 1
                 app.send_task(TASK, kwargs=message_of(which), queue=self._queue, retries=again, ignore_result=True)
 
+        for chatty in ("celery.worker.strategy", "celery.app.trace"):
+            # Every message would be a line or two, and what comes of a leg is logged anyway.
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         app.task(name=TASK, bind=True, ignore_result=True)(read)
         self._worker: WorkController = app.WorkController(
             pool_cls="threads",

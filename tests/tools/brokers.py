@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tests.needs import need
 
@@ -60,19 +61,24 @@ class Process:
 
 @dataclass
 class Redis:
-    """A Redis that keeps nothing on the disk."""
+    """A Redis that keeps nothing on the disk; with a `certificate` and its key it speaks TLS only."""
 
     folder: Path
     port: int = field(default_factory=a_free_port)
+    certificate: tuple[Path, Path] | None = None
 
     def __post_init__(self) -> None:
         config = self.folder / "redis.conf"
-        config.write_text(f'bind 127.0.0.1\nport {self.port}\nrequirepass {PASSWORD}\nsave ""\nappendonly no\n')
+        listen = f"port {self.port}"
+        if self.certificate is not None:
+            files = "tls-cert-file {}\ntls-key-file {}\ntls-auth-clients no".format(*self.certificate)
+            listen = f"port 0\ntls-port {self.port}\n{files}"
+        config.write_text(f'bind 127.0.0.1\n{listen}\nrequirepass {PASSWORD}\nsave ""\nappendonly no\n')
         self._server = Process(["redis-server", str(config)], self.folder, self.port, dict(os.environ))
 
     @property
     def url(self) -> str:
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+        return f"{'rediss' if self.certificate else 'redis'}://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
     @property
     def file(self) -> Path:
@@ -162,6 +168,7 @@ class RabbitMq:
 
 
 Broker = Redis | RabbitMq
+_Kind = TypeVar("_Kind", Redis, RabbitMq)
 
 
 def url_file(folder: Path, url: str) -> Path:
@@ -172,11 +179,11 @@ def url_file(folder: Path, url: str) -> Path:
 
 
 @contextmanager
-def running(kind: type[Redis | RabbitMq], folder: Path) -> Iterator[Redis | RabbitMq]:
+def running(kind: type[_Kind], folder: Path, **more: Any) -> Iterator[_Kind]:
     """Run a broker until the end of the block; skip the test where it is not installed."""
-    need("redis-server" if kind is Redis else "rabbitmq-server")
+    need("redis-server" if issubclass(kind, Redis) else "rabbitmq-server")
     folder.mkdir()
-    broker = kind(folder)
+    broker = kind(folder, **more)
     try:
         broker.start()
         yield broker

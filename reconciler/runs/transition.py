@@ -8,6 +8,7 @@ said. What follows from the event is decided here and in `core.transition`, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +54,31 @@ def advance(  # noqa: PLR0917
     answers of policies that led to it. `changes` are fields of the run that the event brings. TransitionRefused where
     the run cannot take the step, LostLease where another attempt holds it, TakenByAnother where it cannot be queued.
     """
+    prepared = prepare(transaction, state, run, event, now, judgement, **changes)
+    if record(transaction, [prepared.step], prepared.stacks, now, asked, prepared.told):
+        raise TakenByAnother(f"{run.stack} was given another run just now")
+    return prepared.step.run
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A step that is still to be recorded, with the state of its stack after it and the audit's rows before it."""
+
+    step: Transition
+    stacks: Sequence[StackState]
+    told: Sequence[AuditEvent] = ()
+
+
+def prepare(  # noqa: PLR0917
+    transaction: Transaction,
+    state: StackState,
+    run: Run,
+    event: RunEvent,
+    now: datetime,
+    judgement: Judgement | None = None,
+    **changes: Any,
+) -> Prepared:
+    """Work out the step that `advance` would record, for whoever records several at once."""
     step = take_step(state, run, event, now, **changes)
     active = step.run if step.run.is_active else None
     if not step.run.leads:
@@ -63,9 +89,7 @@ def advance(  # noqa: PLR0917
         transaction.record_judgement(run.id, judgement)
         told = about_judgement(step.run, judgement, now)
     # What nobody has merged changes nothing of its stack, which need not even be in force.
-    if record(transaction, [step], [] if step.run.proposes is not None else [stack], now, asked, told):
-        raise TakenByAnother(f"{run.stack} was given another run just now")
-    return step.run
+    return Prepared(step, [] if step.run.proposes is not None else [stack], told)
 
 
 def record(  # noqa: PLR0917

@@ -31,7 +31,8 @@ class ReadingBase:
         return locked(query, of) if self._locks else query
 
     def _key(self, stack: StackId) -> int | None:
-        key: int | None = self._connection.execute(select(stacks.c.id).where(is_stack(stack))).scalar()
+        named = {"of_space": stack.space, "of_name": stack.name}
+        key: int | None = self._connection.execute(statements.STACK_KEY, named).scalar()
         return key
 
     def _of(self, *columns: Any, stack: StackId) -> Select[Any]:

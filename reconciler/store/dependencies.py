@@ -23,13 +23,16 @@ from spaces.names import SpaceName, StackId
 class DependencyReading(ReadingBase):
     """The queries about dependencies, for a `Reading`."""
 
+    _edges_were: bool | None = None
+    """Whether there were any; None: nobody has asked in this transaction."""
+
     def parents(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
-        if not wanted or not self._has_edges():
+        if not wanted or not self._had_edges():
             return {}
         return self._edges(about.above(self._dialect), wanted, lower_first=True)
 
     def children(self, wanted: Collection[StackId]) -> dict[StackId, tuple[StackId, ...]]:
-        if not wanted or not self._has_edges():
+        if not wanted or not self._had_edges():
             return {}
         return self._edges(about.children(self._dialect), wanted, lower_first=False)
 
@@ -56,6 +59,12 @@ class DependencyReading(ReadingBase):
         Most installations have no dependencies, and the answer spares them a query.
         """
         return self._connection.execute(statements.ANY_DEPENDENCY).first() is not None
+
+    def _had_edges(self) -> bool:
+        """Whether any stack depended on another when that was first asked in this transaction."""
+        if self._edges_were is None:
+            self._edges_were = self._has_edges()
+        return self._edges_were
 
     def _mark(self, row: Any) -> str:
         sealed, name = row.sealed, row.name
@@ -91,6 +100,7 @@ class DependencyWriting(DependencyReading, WritingBase):
             for child, above in sorted(differing.items())
             for parent in sorted(above)
         ]
+        self._edges_were = None
         if values:
             self._connection.execute(tables.dependencies.insert(), values)
 

@@ -149,7 +149,8 @@ class SqlReading(
         return rows.from_micros(self._connection.execute(statements.NEXT_DUE).scalar())
 
     def run(self, run: RunId) -> Run | None:
-        row = self._connection.execute(self._locked(select_runs().where(runs.c.id == run), runs)).one_or_none()
+        query = statements.RUN_LOCKED if self._locks else statements.RUN
+        row = self._connection.execute(query, {"of_run": run}).one_or_none()
         return rows.run_from_row(row) if row else None
 
     def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import Select, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.core.runs import RunKind, RunStatus
@@ -76,6 +76,28 @@ def newest_runs(statuses: frozenset[RunStatus] | None, kinds: frozenset[RunKind]
     if statuses is not None:
         query = query.where(runs.c.status.in_(sorted(statuses)))
     return query if kinds is None else query.where(runs.c.kind.in_(sorted(kinds)))
+
+
+STACK_KEY = select(stacks.c.id).where(stacks.c.space == bindparam("of_space"), stacks.c.name == bindparam("of_name"))
+"""The key of one stack."""
+
+RUN = select_runs().where(runs.c.id == bindparam("of_run"))
+RUN_LOCKED = locked(RUN, runs)
+"""One run, `of_run`."""
+
+PUT_RUN = update(runs).where(
+    runs.c.id == bindparam("of_run"),
+    runs.c.attempt == bindparam("of_attempt"),
+    or_(runs.c.status.in_(ACTIVE_STATUSES), runs.c.status == bindparam("new_status")),
+)
+"""Writes a run, with values from `rows.run_to_row`, as long as the attempt holds it."""
+
+
+@cache
+def replace_of_run(dialect: str, table: Table) -> Any:
+    """Return the statement that puts the `body` of a run into a table that has one for each."""
+    statement = insert(dialect, table)
+    return statement.on_conflict_do_update(index_elements=["run_id"], set_={"body": statement.excluded.body})
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, update
+from sqlalchemy import and_, delete, update
 
 from reconciler.core.resources import identity
 from reconciler.core.results import Output, Planned, Resource
@@ -37,7 +37,6 @@ from reconciler.store.reading import SqlReading
 from reconciler.store.retention import RetentionWriting
 from reconciler.store.rollouts import RolloutWriting
 from reconciler.store.selecting import (
-    ACTIVE_STATUSES,
     AT_WORK_STATUSES,
     is_stack,
 )
@@ -129,12 +128,8 @@ class SqlTransaction(
 
     def put_run(self, run: Run) -> None:
         values = rows.run_to_row(run)
-        fence = and_(
-            runs.c.id == values.pop("id"),
-            runs.c.attempt == values.pop("attempt"),
-            or_(runs.c.status.in_(ACTIVE_STATUSES), runs.c.status == run.status.value),
-        )
-        if self._connection.execute(update(runs).where(fence).values(values)).rowcount != 1:
+        values |= {"of_run": values.pop("id"), "of_attempt": values.pop("attempt"), "new_status": run.status.value}
+        if self._connection.execute(statements.PUT_RUN, values).rowcount != 1:
             raise LostLease(f"attempt {run.attempt} no longer holds run {run.id}")
 
     def note_run(self, run: RunId, attempt: int, message: str) -> None:
@@ -211,9 +206,7 @@ class SqlTransaction(
         self._replace(tables.logs, run, pack(log))
 
     def _replace(self, table: Any, run: RunId, body: bytes) -> None:
-        statement = self._insert(table)
-        statement = statement.on_conflict_do_update(index_elements=["run_id"], set_={"body": statement.excluded.body})
-        self._connection.execute(statement, {"run_id": run, "body": body})
+        self._connection.execute(statements.replace_of_run(self._dialect, table), {"run_id": run, "body": body})
 
     def _marks_for(self, stack: StackId, outputs: Sequence[Output]) -> list[str]:
         """Return a mark for each output.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ _PREFIX = "/api/runner/v1"
 _SECONDS = 15.0
 _POLL_SECONDS = 40.0
 _SAVING_SECONDS = 60.0
+_MISDIRECTED = 15
+"""How often a request is sent again at most that reached a service which does not have the leg."""
+_PAUSE = 0.1
 _PIECE = 512 * 1024
 
 Tools = Mapping[str, list[str]]
@@ -67,11 +71,25 @@ class Order:
     """The token of the leg from now on; None: that by which it was taken."""
 
 
+class _Client(httpx.Client):
+    """Asks again where a proxy in front of several services has passed a request to one that does not have the leg."""
+
+    def send(self, request: httpx.Request, **more: Any) -> httpx.Response:
+        """Send a request, and once more for each answer that it should have gone elsewhere."""
+        for _ in range(_MISDIRECTED):
+            answer = super().send(request, **more)
+            if answer.status_code != 421 or not isinstance(request.stream, httpx.ByteStream):
+                return answer
+            answer.close()
+            time.sleep(_PAUSE)
+        return super().send(request, **more)
+
+
 class Service:
     """One service. Any thread may call any method."""
 
     def __init__(self, url: str, token: str, *, trust_env: bool = True) -> None:
-        self.client = httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
+        self.client = _Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=trust_env)
         self._token = token
 
     def claim(

@@ -6,6 +6,7 @@ lost because the database is away. What an end means is decided in `turn`, and r
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,12 @@ from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.plan import PolicyAnswer, Question
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
+from reconciler.store.stored import StoreBusy
+
+_log = logging.getLogger(__name__)
+
+_TOGETHER = 50
+"""How many ends are recorded in one transaction at most."""
 
 
 @dataclass(slots=True)
@@ -58,6 +65,8 @@ class Ends:
 
         Where this process does not know yet what is desired (`known`), plans wait: nothing of them can be applied.
         """
+        ready = [report for report in self._pending if known or report.leg is not Leg.PLAN]
+        done = len(ready) > 1 and self._record_together(ready[:_TOGETHER], now)
         waiting: deque[LegReport] = deque()
         while self._pending:
             report = self._pending.popleft()
@@ -66,7 +75,30 @@ class Ends:
             else:
                 self._open(report)
         self._pending = waiting
-        return bool(self.inquiries.step(now))
+        return bool(self.inquiries.step(now)) or done
+
+    def _record_together(self, ready: list[LegReport], now: datetime) -> bool:
+        """Record the ends that no policy has a say in, in one transaction; what fails is left to be recorded alone."""
+        stacks = self.recorder.asks_nobody(ready)
+        batch = list({stacks[it.run]: it for it in reversed(ready) if it.run in stacks}.values())
+        if len(batch) < 2:
+            return False
+        try:
+            taken = self.recorder.take_in([(report, None) for report in batch], now)
+        except StoreBusy:
+            raise
+        except Exception:  # noqa: BLE001 - it is logged
+            # One of them is in the way of all.
+            _log.warning("%d ends of runs cannot be recorded together, and are one by one", len(batch), exc_info=True)
+            return False
+        for each in taken:
+            try:
+                self._go_on(each.report, self.recorder.follow(each, now))
+            except Exception:  # noqa: BLE001 - it is logged
+                _log.exception("what follows from the end of run %s failed, and is tried again", each.report.run)
+            else:
+                self._pending.remove(each.report)
+        return True
 
     def _open(self, report: LegReport) -> None:
         def gather(now: datetime) -> Question | None:
@@ -78,7 +110,9 @@ class Ends:
         self.inquiries.open(report.run, gather, conclude)
 
     def _record(self, report: LegReport, answer: PolicyAnswer | None, now: datetime) -> None:
-        run = self.recorder.record(report, answer, now)
+        self._go_on(report, self.recorder.record(report, answer, now))
+
+    def _go_on(self, report: LegReport, run: Run | None) -> None:
         if run is None:
             return
         self.watching(run)

@@ -8,7 +8,7 @@ waits. A report is recorded in one transaction, and at most once. Nothing here s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,12 +33,13 @@ from reconciler.loop.runs.turn import CHANGED_POLICIES, after_leg, while_it_wait
 from reconciler.metrics import Metrics
 from reconciler.runner.tfstate.backlog import pending_requests, unit_of
 from reconciler.runs.audit import log_run
-from reconciler.runs.transition import advance, find_stack
+from reconciler.runs.transition import Prepared, advance, find_stack, prepare, record
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.stored import StoreError
 from reconciler.store.waiting import waiting
 from reconciler.tools.registry import tool
+from spaces.names import StackId
 
 _log = logging.getLogger(__name__)
 
@@ -63,27 +64,45 @@ class Recorder:
 
         `judged` is the answer to the `question` about the report; an answer about another plan does not count.
         """
-        judgement: Judgement | None = None
-        ended: Run | None = None
+        return self.follow(self.take_in([(report, judged)], now)[0], now)
+
+    def take_in(self, ends: Sequence[tuple[LegReport, PolicyAnswer | None]], now: datetime) -> list[Taken]:
+        """Record reports about different stacks in one transaction, all or none; `follow` is still to be called."""
+        taken: list[Taken] = []
         with self.store.writing() as transaction:
-            run = transaction.run(RunId(report.run))
-            if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
-                pass
-            elif report.leg is Leg.PLAN and run.status is RunStatus.APPLYING:
-                # Recorded before, but what had to follow did not come about.
-                return run
-            else:
-                judgement = judged.judgement if judged is not None and _is_about(judged, run, report) else None
-                ended = self._take_step(transaction, run, report, judgement, now)
-        if ended is None:
+            for report, judged in ends:
+                run = transaction.run(RunId(report.run))
+                if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
+                    taken.append(Taken(report, run))
+                elif report.leg is Leg.PLAN and run.status is RunStatus.APPLYING:
+                    # Recorded before, but what had to follow did not come about.
+                    taken.append(Taken(report, run, before=True))
+                else:
+                    judgement = judged.judgement if judged is not None and _is_about(judged, run, report) else None
+                    step = self._take_step(transaction, run, report, judgement, now)
+                    taken.append(Taken(report, run, step, judgement))
+            steps = [each.step for each in taken if each.step is not None]
+            if steps:
+                states = [state for each in steps for state in each.stacks]
+                told = [row for each in steps for row in each.told]
+                record(transaction, [each.step for each in steps], states, now, told=told)
+        return taken
+
+    def follow(self, taken: Taken, now: datetime) -> Run | None:
+        """Do what follows from a report once it is recorded; returns what `record` does."""
+        report, run = taken.report, taken.run
+        if taken.before:
+            return run
+        if taken.step is None:
             # What was recorded stays; the directory of a run that ended otherwise is of no more use.
             if run is not None and _was_given_up(run):
                 self.engine.free(report.run)
             else:
                 self.engine.discard(report.run)
             return None
-        if judgement is not None:
-            self.policies.log(ended, judgement)
+        ended = taken.step.step.run
+        if taken.judgement is not None:
+            self.policies.log(ended, taken.judgement)
         for phase, seconds in report.phase_seconds.items():
             self.metrics.phase_ended(str(ended.kind), str(phase), seconds)
         if not ended.is_active:
@@ -91,6 +110,16 @@ class Recorder:
         elif ended.status is RunStatus.UNCONFIRMED:
             log_run(ended)
         return ended
+
+    def asks_nobody(self, reports: Sequence[LegReport]) -> dict[str, StackId]:
+        """Return the stacks of those reports that no policy is asked about, by run."""
+        with self.store.reading() as reading:
+            runs = reading.runs_by_id([RunId(report.run) for report in reports])
+        return {
+            report.run: run.stack
+            for report in reports
+            if (run := runs.get(RunId(report.run))) is not None and not _has_question(run, report)
+        }
 
     def tidy(self, run: Run, now: datetime) -> None:
         """Keep the log of a run that is over, and let its directory go."""
@@ -141,9 +170,7 @@ class Recorder:
             return None
         with self.store.reading() as reading:
             run = reading.run(RunId(report.run))
-        if run is None or run.status is not RunStatus.PLANNING or run.attempt != report.attempt:
-            return None
-        if not planned.has_changes or not run.is_guarded or run.checks:
+        if run is None or not _has_question(run, report):
             return None
         return self.policies.question(run, planned, report.plan_digest or run.plan_digest, now)
 
@@ -188,7 +215,7 @@ class Recorder:
 
     def _take_step(
         self, transaction: Transaction, run: Run, report: LegReport, judgement: Judgement | None, now: datetime
-    ) -> Run:
+    ) -> Prepared:
         """Keep the results of a leg, and let the run take the step that its end means."""
         state = without_ended_lock(find_stack(transaction, run.stack), now)
         self._take_tfstate(transaction, run, report, now)
@@ -226,7 +253,7 @@ class Recorder:
             transaction.record_results(run.stack, resources, report.applied.outputs, author)
         changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
-        return advance(transaction, state, run, event, now, judgement=judgement, **changes)
+        return prepare(transaction, state, run, event, now, judgement, **changes)
 
     def _take_tfstate(self, transaction: Transaction, run: Run, report: LegReport, now: datetime) -> None:
         """Store the versions of the tfstate that the run wrote while no service was there."""
@@ -241,6 +268,27 @@ class Recorder:
                     transaction.add_tfstate(run.stack, pending.body, run.id, now, unit=unit)
             elif pending.method == "UNLOCK":
                 transaction.unlock_tfstate(run.stack, query.get("ID", [None])[0], unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A report that was taken in, with its run as it was before."""
+
+    report: LegReport
+    run: Run | None
+    step: Prepared | None = None
+    """The step of the run; None: the report does not count, or not any more."""
+    judgement: Judgement | None = None
+    before: bool = False
+    """Whether the report was recorded before."""
+
+
+def _has_question(run: Run, report: LegReport) -> bool:
+    """Whether policies are asked about a plan that has just ended."""
+    if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or report.planned is None:
+        return False
+    current = run.status is RunStatus.PLANNING and run.attempt == report.attempt
+    return current and report.planned.has_changes and run.is_guarded and not run.checks
 
 
 def _with_observation(state: StackState, run: Run, planned: Planned, now: datetime) -> StackState:

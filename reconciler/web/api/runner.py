@@ -64,6 +64,8 @@ LARGEST_SAVED = 2 * 1024**3
 _STATUSES = {Leg.PLAN: RunStatus.PLANNING, Leg.APPLY: RunStatus.APPLYING}
 
 _REPORTS = TypeAdapter(LegReport)
+_RUN = re.compile(r"[0-9a-z]{26}")
+_MOST_DIGITS = 10
 _REASON = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
 _FENCED = 1.0
@@ -88,13 +90,14 @@ async def claim_leg(  # noqa: PLR0917
         return await run_in_threadpool(_claim_wanted, door.engine, pool, body, body.wanted)
     number = door.engine.ask(pool, body.worker, _presence(body))
     try:
-        for _ in range(int(_WAIT / _LOOK)):
+        for turn in range(int(_WAIT / _LOOK)):
             may = door.engine.may_answer(pool)
             offered = await run_in_threadpool(door.engine.answer, pool, body.worker) if may else None
             if offered is not None:
                 return _offered(*offered)
             await asyncio.sleep(_LOOK)
-            if door.engine.closed or await request.is_disconnected():
+            # To ask for the connection takes more than all the rest of a look.
+            if door.engine.closed or (turn % 10 == 0 and await request.is_disconnected()):
                 break
     finally:
         door.engine.hang_up(pool, number)
@@ -240,7 +243,21 @@ def _leg(
             leg.fenced = time.monotonic()
         return then(engine, leg)
     except Refused as refused:
+        if _is_elsewhere(ports, token):
+            detail = "another service has this leg: ask that one, or again where a proxy stands in front of several"
+            raise ApiError(HTTPStatus.MISDIRECTED_REQUEST, "OtherService", detail) from None
         raise ApiError(HTTPStatus.GONE, "LegLost", str(refused)) from None
+
+
+def _is_elsewhere(ports: Ports, token: str) -> bool:
+    """Whether a token is for an attempt that another service on the database has at work."""
+    run, attempt, *_ = [*token.split("."), ""]
+    if not (_RUN.fullmatch(run) and attempt.isdecimal() and len(attempt) < _MOST_DIGITS):
+        return False
+    with ports.store.reading() as reading:
+        found = reading.run(RunId(run))
+    mine = found is None or found.holder in {None, ports.holder}
+    return not mine and found is not None and found.attempt == int(attempt) and found.status in _STATUSES.values()
 
 
 def _fence(ports: Ports, leg: Handout) -> None:

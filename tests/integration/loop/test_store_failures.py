@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +56,17 @@ def test_an_end_that_cannot_be_recorded_keeps_no_other_back(
     repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, error: Exception, brief: str | None
 ) -> None:
     repo.commit({name + ".yaml": a_script(name, f"echo {name}") for name in "abc"})
-    record, broken = Recorder.record, True
+    take_in, broken = Recorder.take_in, True
 
-    def recording(self: Recorder, report: Any, *others: Any) -> Any:
-        with self.store.reading() as reading:
-            run = reading.run(RunId(report.run))
-        if broken and run is not None and run.stack.name == "a" and report.leg == "apply":
-            raise error
-        return record(self, report, *others)
+    def taking_in(self: Recorder, ends: Any, now: datetime) -> Any:
+        for report, _ in ends:
+            with self.store.reading() as reading:
+                run = reading.run(RunId(report.run))
+            if broken and run is not None and run.stack.name == "a" and report.leg == "apply":
+                raise error
+        return take_in(self, ends, now)
 
-    monkeypatch.setattr(Recorder, "record", recording)
+    monkeypatch.setattr(Recorder, "take_in", taking_in)
     with _running(machine):
         eventually(lambda: sorted(machine.look().sync.values()) == ["OutOfSync", "Synced", "Synced"])
         repo.commit({"d.yaml": a_script("d", "true")})

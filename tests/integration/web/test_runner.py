@@ -7,7 +7,10 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,6 +26,7 @@ from reconciler.store.sql import SqlStore
 from reconciler.version import __version__
 from reconciler.web.api import runner as runner_api
 from reconciler.web.ports import Ports, RunnerDoor
+from reconciler.worker.service import Service
 from tests.factories import a_run
 from tests.integration.web.client import Client
 from tests.integration.web.test_access import access, as_user, tree  # noqa: F401 - fixtures
@@ -47,11 +51,13 @@ def ports(ports: Ports, engine: PullEngine) -> Ports:
         "q.yaml": doc("WorkerPool", "near", {"engine": "local"}, space="production"),
     }
     documents = begin(files).documents
-    return replace(ports, documents=lambda: documents, runner=RunnerDoor(engine, 4096))
+    return replace(ports, documents=lambda: documents, runner=RunnerDoor(engine, 4096), holder="me")
 
 
-def at_work(store: SqlStore, status: RunStatus = RunStatus.PLANNING, stack: str = "production/a") -> Run:
-    run = a_run(stack, status=status, attempt=2, holder="me", pool="production/far")
+def at_work(
+    store: SqlStore, status: RunStatus = RunStatus.PLANNING, stack: str = "production/a", holder: str = "me"
+) -> Run:
+    run = a_run(stack, status=status, attempt=2, holder=holder, pool="production/far")
     with store.writing() as transaction:
         transaction.add_runs([run])
     return run
@@ -270,3 +276,37 @@ def test_who_may_work_and_for_what(
     assert adele.post(CLAIM, json=asking | {"version": "0"}).json()["reason"] == "OtherVersion"
     for wrong in ({"worker": "a b"}, {"kept": ["../x"]}, {"worker": ""}):
         assert adele.post(CLAIM, json=asking | wrong).status_code == 422
+
+
+class RoundRobin(BaseHTTPRequestHandler):
+    """A proxy that passes each request to the next of two services: one has the leg, and the other does not."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(self.path)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        found = len(self.asked) % 2 == 0
+        body = b'{"cancel": false, "tokens": {}}' if found else b"{}"
+        self.send_response(200 if found else 421)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
+        pass
+
+
+def test_a_leg_of_another_service_is_said_to_be_elsewhere_and_asked_for_again(app: WarmApp, store: SqlStore) -> None:
+    run = at_work(store, holder="other")
+    for attempt, status in ((2, 421), (3, 410)):
+        with as_leg(app, f"{run.id}.{attempt}.plan.secret") as leg:
+            assert leg.post(f"{LEG}/beat").status_code == status, "another service has attempt 2"
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), RoundRobin)
+    Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+    worker = Service(f"http://127.0.0.1:{proxy.server_port}", "token", trust_env=False)
+    assert worker.beat("token") == (False, {})
+    assert len(RoundRobin.asked) == 2
+    worker.close()
+    proxy.shutdown()
+    proxy.server_close()

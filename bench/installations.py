@@ -20,15 +20,17 @@ from reconciler.loop.service import utc_now
 from reconciler.settings import Settings
 
 
-def settings(url: str, data_dir: Path, parallelism: int = 4) -> Settings:
+def settings(url: str, data_dir: Path, parallelism: int = 4, broker: Path | None = None) -> Settings:
     """Return the settings of a service that follows `url`."""
-    return Settings(config_url=url, data_dir=data_dir, parallelism=parallelism, poll_interval=3600)
+    return Settings(
+        config_url=url, data_dir=data_dir, parallelism=parallelism, poll_interval=3600, celery_broker_file=broker
+    )
 
 
 @contextmanager
-def installation(url: str, data_dir: Path, parallelism: int = 4) -> Iterator[Installation]:
+def installation(url: str, data_dir: Path, parallelism: int = 4, broker: Path | None = None) -> Iterator[Installation]:
     """Open a service. Nothing is fetched and nothing runs until the benchmark asks for it."""
-    with open_service(settings(url, data_dir, parallelism), port=0) as service:
+    with open_service(settings(url, data_dir, parallelism, broker), port=0) as service:
         try:
             yield Installation(service)
         finally:

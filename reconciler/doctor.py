@@ -14,6 +14,7 @@ from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.sops import KEYS, find_sops
 from reconciler.data_directory import open_keys
 from reconciler.engine.preparing import find_sandbox
+from reconciler.engine.sender import BrokerAway, open_broker
 from reconciler.git.errors import GitError
 from reconciler.git.mirror import Mirror
 from reconciler.git.remote import redact
@@ -22,6 +23,7 @@ from reconciler.issuer.keyring import Keyring
 from reconciler.loop.desired.repositories import Remotes
 from reconciler.loop.service import utc_now
 from reconciler.services import leader_of
+from reconciler.setting_sources import SettingsError
 from reconciler.settings import Settings
 from reconciler.store.sql import open_store
 from reconciler.store.stored import ServiceSeen, StoreError
@@ -40,6 +42,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _sops(settings)
     yield _repository(settings)
     yield _issuer(settings)
+    yield _broker(settings)
 
 
 def shown_settings(settings: Settings) -> list[SettingValue]:
@@ -177,6 +180,18 @@ def _repository(settings: Settings) -> Finding:
     except (GitError, ValueError, SecretUnreadable) as error:
         return Finding("error", "configuration", f"{shown}: {error}")
     return Finding("ok", "configuration", f"{shown} is at {revision[:12]}")
+
+
+def _broker(settings: Settings) -> Finding:
+    if settings.celery_broker_file is None:
+        return Finding("ok", "broker", "celery_broker_file is not set: there are no worker pools of Celery")
+    try:
+        open_broker(settings.celery_broker_file).check()
+    except SettingsError as error:
+        return Finding("error", "broker", str(error))
+    except BrokerAway as away:
+        return Finding("error", "broker", str(away), "start it, or correct the URL in celery_broker_file")
+    return Finding("ok", "broker", "the broker of celery_broker_file answers")
 
 
 def _issuer(settings: Settings) -> Finding:

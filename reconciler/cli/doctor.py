@@ -18,7 +18,7 @@ from reconciler.cli.service_options import service_options
 @service_options
 @click.pass_context
 def command(ctx: click.Context, /, form: str, **flags: Any) -> None:
-    """Check the settings, data directory, database, keys, sandbox, tools and configuration repository.
+    """Check the settings, data directory, database, keys, sandbox, tools, configuration repository and broker.
 
     Exit codes: 0 the service can work; 1 something keeps it from working.
     """

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol
 
 from reconciler.engine.ends import LegId
@@ -109,6 +110,18 @@ class Sender:
             self.engine.opened.clear()
 
 
+def open_broker(file: Path) -> Broker:
+    """Return the broker that the setting names; SettingsError for one that cannot be used."""
+    if find_spec("celery") is None:
+        raise SettingsError(f"celery_broker_file: {CELERY_MISSING}")
+    from reconciler.engine.celery_broker import BrokerRefused, CeleryBroker, broker_url  # noqa: PLC0415 - an extra
+
+    try:
+        return CeleryBroker(broker_url(file))
+    except BrokerRefused as error:
+        raise SettingsError(str(error)) from None
+
+
 def send_messages(
     settings: Settings, engine: PullEngine, pools: Callable[[], Collection[str]]
 ) -> Callable[[], str | None]:
@@ -118,14 +131,6 @@ def send_messages(
     """
     if settings.celery_broker_file is None:
         return lambda: "the service's setting celery_broker_file is missing"
-    if find_spec("celery") is None:
-        raise SettingsError(f"celery_broker_file: {CELERY_MISSING}")
-    from reconciler.engine.celery_broker import BrokerRefused, CeleryBroker, broker_url  # noqa: PLC0415 - an extra
-
-    try:
-        broker = CeleryBroker(broker_url(settings.celery_broker_file))
-    except BrokerRefused as error:
-        raise SettingsError(str(error)) from None
-    sender = Sender(engine, broker, pools)
+    sender = Sender(engine, open_broker(settings.celery_broker_file), pools)
     sender.start()
     return lambda: sender.trouble

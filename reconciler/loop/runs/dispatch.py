@@ -110,26 +110,28 @@ class Dispatcher:
         """Count the places for runs, by (pool, state)."""
         busy = self._at_work_here()
         counts = {(DEFAULT_POOL, "busy"): busy, (DEFAULT_POOL, "idle"): max(0, self.settings.parallelism - busy)}
-        seen = self.pull.workers()
+        seen, untold = self.pull.workers(), self._untold()
         for pool in pools_with_workers(self.follower.world):
             workers = seen.get(pool, [])
             counts[pool, "busy"] = sum(worker.active for worker in workers)
-            counts[pool, "idle"] = sum(max(1, worker.said.places - worker.active) for worker in workers if worker.idle)
+            idle = sum(max(1, worker.said.places - worker.active) for worker in workers if worker.idle)
+            counts[pool, "idle"] = idle if pool not in untold else 0
         legs = Counter(leg.offer.pool for leg in self.pull.legs())
         counts |= {(pool, "busy"): legs[pool] for pool in pools_on_kubernetes(self.follower.world)}
         return counts
 
     def unserved(self) -> list[str]:
         """Return the pools whose workers are all gone, or get no messages, as far as this service knows."""
-        world, served = self.follower.world, self.pull.served()
-        if self.unreachable() is not None:
-            served -= pools_with_messages(world)
-        return [pool for pool in pools_with_workers(world) if pool not in served]
+        served = self.pull.served() - self._untold()
+        return [pool for pool in pools_with_workers(self.follower.world) if pool not in served]
+
+    def _untold(self) -> frozenset[str]:
+        """Return the pools whose workers wait for messages that cannot be sent now."""
+        return frozenset() if self.unreachable() is None else pools_with_messages(self.follower.world)
 
     def _places(self, pool: str) -> int:
         # What nobody can be told of stays in the queue, where a more urgent run can still overtake it.
-        told = self.unreachable() is None or pool not in pools_with_messages(self.follower.world)
-        return self.pull.places(pool) if told else 0
+        return 0 if pool in self._untold() else self.pull.places(pool)
 
     def _at_work_here(self) -> int:
         return len((self.busy | set(self.engine.active())) - self._elsewhere - set(self.pull.active()))

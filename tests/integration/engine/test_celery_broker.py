@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.phases import Leg
+from reconciler.doctor import _broker
 from reconciler.engine.celery_broker import BrokerRefused, CeleryBroker, broker_url, queue_name
 from reconciler.engine.ends import LegId
 from reconciler.engine.sender import BrokerAway
+from reconciler.settings import Settings
 from tests.tools.brokers import PASSWORD, Redis, running, url_file
 from tests.tools.certificate import a_certificate
 
@@ -26,8 +28,11 @@ def test_a_broker_whose_certificate_nobody_vouches_for_gets_nothing(
             with pytest.raises(BrokerAway) as away:
                 ask()
             assert PASSWORD not in str(away.value)
+        settings = Settings(celery_broker_file=redis.file)
+        assert (_broker(settings).level, PASSWORD in _broker(settings).found) == ("error", False)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         broker.check()
+        assert _broker(settings).level == "ok"
         broker.send("a/b", WHICH)
         tls = ("--tls", "--cacert", str(certificate[0]))
         assert redis.ask(*tls, "LLEN", queue_name("a/b")) == "1"

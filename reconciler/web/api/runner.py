@@ -87,7 +87,7 @@ async def claim_leg(  # noqa: PLR0917
     if over:
         return ClaimJson(leg=None, over=over)
     if body.wanted is not None:
-        return await run_in_threadpool(_claim_wanted, door.engine, pool, body, body.wanted)
+        return await run_in_threadpool(_claim_wanted, ports, pool, body, body.wanted)
     number = door.engine.ask(pool, body.worker, _presence(body))
     try:
         for turn in range(int(_WAIT / _LOOK)):
@@ -136,14 +136,17 @@ def _presence(body: HelloBody, *, by_message: bool = False) -> Presence:
     return Presence(body.version, body.places, body.tools, by_message)
 
 
-def _claim_wanted(engine: PullEngine, pool: str, body: ClaimBody, wanted: WantedBody) -> ClaimJson:
+def _claim_wanted(ports: Ports, pool: str, body: ClaimBody, wanted: WantedBody) -> ClaimJson:
     """Offer the leg that a message named, if nobody has it: the message may come twice, or a day late."""
+    engine = _door(ports).engine
     engine.hear(pool, body.worker, _presence(body, by_message=True))
     which = LegId(wanted.run, wanted.attempt, wanted.leg)
     offered = engine.answer(pool, body.worker, which)
     if offered is not None:
         return _offered(*offered)
-    return ClaimJson(leg=None, over=[], elsewhere=engine.waits(pool, which))
+    # Services on one database share the queue of a pool, and a worker may speak to another one of them.
+    elsewhere = engine.waits(pool, which) or _another_has(ports, wanted.run, wanted.attempt)
+    return ClaimJson(leg=None, over=[], elsewhere=elsewhere)
 
 
 def _offered(token: str, which: LegId) -> ClaimJson:
@@ -254,10 +257,15 @@ def _is_elsewhere(ports: Ports, token: str) -> bool:
     run, attempt, *_ = [*token.split("."), ""]
     if not (_RUN.fullmatch(run) and attempt.isdecimal() and len(attempt) < _MOST_DIGITS):
         return False
+    return _another_has(ports, run, int(attempt))
+
+
+def _another_has(ports: Ports, run: str, attempt: int) -> bool:
+    """Whether another service on the database has an attempt at work."""
     with ports.store.reading() as reading:
         found = reading.run(RunId(run))
     mine = found is None or found.holder in {None, ports.holder}
-    return not mine and found is not None and found.attempt == int(attempt) and found.status in _STATUSES.values()
+    return not mine and found is not None and found.attempt == attempt and found.status in _STATUSES.values()
 
 
 def _fence(ports: Ports, leg: Handout) -> None:

@@ -49,6 +49,7 @@ def ports(ports: Ports, engine: PullEngine) -> Ports:
         "b.yaml": space("production", "platform"),
         "p.yaml": doc("WorkerPool", "far", {"engine": "pull"}, space="production"),
         "q.yaml": doc("WorkerPool", "near", {"engine": "local"}, space="production"),
+        "r.yaml": doc("WorkerPool", "told", {"engine": "celery"}, space="production"),
     }
     documents = begin(files).documents
     return replace(ports, documents=lambda: documents, runner=RunnerDoor(engine, 4096), holder="me")
@@ -310,3 +311,27 @@ def test_a_leg_of_another_service_is_said_to_be_elsewhere_and_asked_for_again(ap
     worker.close()
     proxy.shutdown()
     proxy.server_close()
+
+
+@pytest.mark.fault("double delivery", engine="celery")
+def test_a_message_is_good_for_the_leg_that_it_names_and_once(
+    client: Client, store: SqlStore, engine: PullEngine
+) -> None:
+    told, pool = CLAIM.replace("far", "told"), "production/told"
+    greeting = client.post(told.replace("claim", "hello"), json=ASKING | {"places": 2, "tools": {"script": []}})
+    assert (greeting.json()["engine"], greeting.json()["over"], engine.places(pool)) == ("celery", [], 2)
+    run, other = at_work(store), at_work(store, stack="production/b", holder="other")
+    engine.offer(pool, order(run), None, fill)
+    assert engine.places(pool) == 1
+
+    def claim(**changes: object) -> tuple[bool, bool]:
+        wanted = {"run": run.id, "attempt": 2, "leg": "plan"} | changes
+        said = client.post(told, json=ASKING | {"wanted": wanted}).json()
+        return said["leg"] is not None, said["elsewhere"]
+
+    for wrong in ({"leg": "apply"}, {"attempt": 1}, {"run": "0" * 26}):
+        assert claim(**wrong) == (False, False)
+    assert claim(run=other.id) == (False, True), "another service has it, and a worker of that one is to claim it"
+    assert [claim(), claim()] == [(True, False), (False, False)]
+    for url, more in ((told, {}), (CLAIM, {"wanted": {"run": run.id, "attempt": 2, "leg": "plan"}})):
+        assert client.post(url, json=ASKING | more).json()["reason"] == "OtherEngine"

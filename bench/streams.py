@@ -6,13 +6,13 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.harness import Figure, Limit
 from rbac.access.access import Access
 from rbac.access.grants import AccessDocuments
-from reconciler.core.runs import RunStatus
+from reconciler.core.runs import RunId, RunStatus
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import open_store
 from reconciler.web.app import create_app
@@ -27,6 +27,30 @@ TOKEN = "operator"
 
 def measure(scratch: Path) -> Iterator[Figure]:
     """Measure from the line in the file to the last of the clients, one after the other."""
+    with served(scratch, pages=False) as (server, run, log, _token), ExitStack() as closing:
+        address = server.url.removeprefix("http://").split(":")
+        path = f"/api/v1/runs/{run}/log/events"
+        clients = [follow(closing, (address[0], int(address[1])), path) for _ in range(STREAMS)]
+        for client in clients:
+            client.recv(4096)
+        began = time.process_time()
+        time.sleep(REST)
+        rest = (time.process_time() - began) / REST
+        taken = []
+        for number in range(LINES):
+            line = b"line %d\n" % number
+            sent = time.perf_counter()
+            log.extend(line)
+            for client in clients:
+                _read(client, line.strip())
+            taken.append(time.perf_counter() - sent)
+    yield Figure("a log line at 1,000 streams", statistics.median(taken) * 1e3, "ms", None, "", 500, Limit.AT_MOST)
+    yield Figure("1,000 streams at rest", rest * 100, "%", None, "of a processor", 10, Limit.AT_MOST)
+
+
+@contextmanager
+def served(scratch: Path, *, pages: bool) -> Iterator[tuple[HttpServer, RunId, bytearray, str]]:
+    """Serve one run that is at work; give the server, the run, its log to write to, and the operator's token."""
     store = open_store(f"sqlite:///{scratch / 'station.db'}", Keys.load_or_create(scratch / "key"))
     run = a_run("production/web", status=RunStatus.PLANNING, attempt=1)
     with store.writing() as transaction:
@@ -42,30 +66,15 @@ def measure(scratch: Path) -> Iterator[Figure]:
         effective=lambda _stack: None,
         live_log=lambda _run, offset, limit: bytes(log[offset : offset + limit]),
     )
-    with HttpServer(create_app(ports, pages=False)) as server, ExitStack() as closing:
-        address = server.url.removeprefix("http://").split(":")
-        clients = [_follow(closing, (address[0], int(address[1])), str(run.id)) for _ in range(STREAMS)]
-        for client in clients:
-            client.recv(4096)
-        began = time.process_time()
-        time.sleep(REST)
-        rest = (time.process_time() - began) / REST
-        taken = []
-        for number in range(LINES):
-            line = b"line %d\n" % number
-            sent = time.perf_counter()
-            log.extend(line)
-            for client in clients:
-                _read(client, line.strip())
-            taken.append(time.perf_counter() - sent)
+    with HttpServer(create_app(ports, pages=pages)) as server:
+        yield server, run.id, log, TOKEN
     store.close()
-    yield Figure("a log line at 1,000 streams", statistics.median(taken) * 1e3, "ms", None, "", 500, Limit.AT_MOST)
-    yield Figure("1,000 streams at rest", rest * 100, "%", None, "of a processor", 10, Limit.AT_MOST)
 
 
-def _follow(closing: ExitStack, address: tuple[str, int], run: str) -> socket.socket:
+def follow(closing: ExitStack, address: tuple[str, int], path: str) -> socket.socket:
+    """Open a stream, and leave what it says to whoever reads it."""
     client = closing.enter_context(socket.create_connection(address, timeout=60))
-    head = f"GET /api/v1/runs/{run}/log/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
     client.sendall(head.encode())
     return client
 

@@ -86,6 +86,11 @@ class Topic(ABC, Generic[_State]):
         self._event.set()
         self._event = asyncio.Event()
 
+    @property
+    def next(self) -> asyncio.Event:
+        """What is set as soon as there is something new."""
+        return self._event
+
     async def changed(self) -> None:
         """Wait until there is something new, or until the next beat is due."""
         with contextlib.suppress(TimeoutError):

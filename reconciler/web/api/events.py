@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from reconciler.core.runs import RunId
 from reconciler.store.queries import Reading
+from reconciler.store.stored import AuditRow
 from reconciler.web.api import logs, runs
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right, authenticate
 from reconciler.web.api.errors import ApiError, busy
@@ -24,6 +25,8 @@ _PIECE = 256 * 1024
 _KEPT = 1024 * 1024
 _SENT = 64 * 1024
 """Bytes of a log that are read, kept for those who follow it, and sent at once."""
+_ROWS = 200
+"""How many new rows of the audit are looked at: what more there is comes with the next look."""
 _EVENTS = 2000
 """How many changes are kept for streams that are a little behind."""
 
@@ -45,7 +48,7 @@ async def follow_log(  # noqa: PLR0917
     """Follow a run's log: events `log` with `text` and `next`, the offset after it, and `end` when it is whole."""
     found, _ = await run_in_threadpool(runs.glance, ports, caller, run)
     begin = int(last) if last.isascii() and last.isdecimal() else offset
-    return await _opened(_log(request, ports, found.id, begin, _whose(caller)))
+    return await opened(_log(request, ports, found.id, begin, _whose(caller)))
 
 
 @router.get("/events", response_class=EventStream, responses=_ANSWER)
@@ -54,14 +57,14 @@ async def follow_changes(request: Request, ports: PortsIn, caller: CallerIn) -> 
 
     After an event `reset` some were left out: ask for what you show anew.
     """
-    return await _opened(_changes(request, ports, _whose(caller)))
+    return await opened(_changes(request, ports, _whose(caller)))
 
 
 def _whose(caller: Caller) -> str | None:
     return None if caller.access is None else caller.token or caller.person
 
 
-async def _opened(events: AsyncGenerator[bytes, None]) -> Response:
+async def opened(events: AsyncGenerator[bytes, None]) -> Response:
     """Return the stream, once it has begun: where there is no room for it, that is still an answer."""
     try:
         first = await anext(events)
@@ -90,7 +93,7 @@ async def _caller(request: Request, ports: Ports, run: RunId | None = None) -> C
     return caller
 
 
-class _Written(NamedTuple):
+class Written(NamedTuple):
     """What is known of a log: its newest bytes from `base` on."""
 
     base: int
@@ -112,17 +115,18 @@ class _Piece(NamedTuple):
         return cls(sent, piece.next, piece.ended)
 
 
-class _Log(Topic[_Written | None]):
+class LogTopic(Topic[Written | None]):
     """The log of a run that is at work."""
 
     def __init__(self, ports: Ports, run: RunId) -> None:
         super().__init__(None)
         self._ports = ports
         self._run = run
-        self._at: _Written | None = None
+        self._at: Written | None = None
         self._pieces: dict[int, _Piece] = {}
 
-    def look(self, state: _Written | None) -> _Written | None:
+    def look(self, state: Written | None) -> Written | None:
+        """Return the newest bytes of the log."""
         if state is None or state.ended:
             return state
         with self._ports.store.reading() as reading:
@@ -134,7 +138,7 @@ class _Log(Topic[_Written | None]):
             return state._replace(ended=True) if ended else state
         data = state.data + more
         cut = len(data) - _KEPT // 2 if len(data) > _KEPT else 0
-        return _Written(state.base + cut, data[cut:], ended=False)
+        return Written(state.base + cut, data[cut:], ended=False)
 
     def piece(self, offset: int) -> _Piece | None:
         """Return what comes after an offset; None where only the log itself has it."""
@@ -157,7 +161,7 @@ async def _log(
     request: Request, ports: Ports, run: RunId, offset: int, whose: str | None
 ) -> AsyncGenerator[bytes, None]:
     streams: Streams = request.app.state.streams
-    with streams.follow(f"log {run}", lambda: _Log(ports, run), whose) as topic:
+    with streams.follow(f"log {run}", lambda: LogTopic(ports, run), whose) as topic:
         yield HEARTBEAT
         beats = Beats()
         while not streams.closing:
@@ -169,7 +173,7 @@ async def _log(
                 piece = _Piece.of(await run_in_threadpool(logs.read, ports, run, offset, _PIECE))
                 if topic.state is None and not piece.ended and piece.next == offset:
                     # It has caught up: from here on one look is enough for all.
-                    topic.state = _Written(offset, b"", ended=False)
+                    topic.state = Written(offset, b"", ended=False)
                     topic.start()
             offset = piece.next
             if piece.sent:
@@ -186,11 +190,18 @@ async def _log(
 
 
 class _Change(NamedTuple):
-    """Something that changed; `space` is that of a run."""
+    """Something that changed; `space` is that of a run, or of the stack that somebody did something with.
+
+    `sent` is empty for what the API's streams do not tell.
+    """
 
     number: int
     space: SpaceName | None
     sent: bytes
+
+    def is_for(self, able: frozenset[SpaceName] | None) -> bool:
+        """Whether it is for somebody who may read the runs in these spaces (None: in all)."""
+        return self.space is None or able is None or self.space in able
 
 
 class _Seen(NamedTuple):
@@ -198,6 +209,8 @@ class _Seen(NamedTuple):
 
     statuses: Mapping[RunId, tuple[str, str]]
     configuration: Mapping[str, Any]
+    audited: int
+    """The number of the newest row of the audit."""
     changes: tuple[_Change, ...] = ()
 
     @property
@@ -206,7 +219,7 @@ class _Seen(NamedTuple):
         return self.changes[-1].number if self.changes else 0
 
 
-class _Changes(Topic[_Seen | None]):
+class ChangesTopic(Topic[_Seen | None]):
     """Runs and the configuration."""
 
     pause = 0.5
@@ -216,10 +229,13 @@ class _Changes(Topic[_Seen | None]):
         self._ports = ports
 
     def look(self, state: _Seen | None) -> _Seen:
+        """Return what has changed since, by what there was."""
         with self._ports.store.reading() as reading:
             statuses, configuration = reading.active_statuses(), _configuration(reading)
+            audited = reading.audit_length()
             if state is None:
-                return _Seen(statuses, configuration)
+                return _Seen(statuses, configuration, audited)
+            done = reading.audit(state.audited, _ROWS) if audited > state.audited else []
             gone = [reading.run(run) for run in state.statuses.keys() - statuses.keys()]
         now = dict(statuses) | {run.id: (str(run.stack), run.status.value) for run in gone if run is not None}
         sent = [
@@ -230,15 +246,16 @@ class _Changes(Topic[_Seen | None]):
         found: list[tuple[SpaceName | None, bytes]] = list(sent)
         if configuration != state.configuration:
             found.append((None, event("configuration", configuration)))
+        found += [(space, b"") for space in {_space_of(row) for row in done}]
         if not found:
             return state
         new = tuple(_Change(number, *each) for number, each in enumerate(found, state.last + 1))
-        return _Seen(statuses, configuration, (*state.changes, *new)[-_EVENTS:])
+        return _Seen(statuses, configuration, audited, (*state.changes, *new)[-_EVENTS:])
 
 
 async def _changes(request: Request, ports: Ports, whose: str | None) -> AsyncGenerator[bytes, None]:
     streams: Streams = request.app.state.streams
-    with streams.follow("changes", lambda: _Changes(ports), whose) as topic:
+    with streams.follow("changes", lambda: ChangesTopic(ports), whose) as topic:
         if topic.state is None:
             # With this the later ones are compared: so nothing is missed that comes after the answer has begun.
             topic.state = await run_in_threadpool(topic.look, None)
@@ -255,7 +272,7 @@ async def _changes(request: Request, ports: Ports, whose: str | None) -> AsyncGe
                     return
                 able = caller.spaces(Right.RUN_READ)
                 for change in state.changes:
-                    if change.number > seen and (change.space is None or able is None or change.space in able):
+                    if change.number > seen and change.sent and change.is_for(able):
                         yield change.sent
                 seen = state.last
                 continue
@@ -264,6 +281,12 @@ async def _changes(request: Request, ports: Ports, whose: str | None) -> AsyncGe
                 if await _caller(request, ports) is None:
                     return
                 yield HEARTBEAT
+
+
+def _space_of(row: AuditRow) -> SpaceName | None:
+    """Return the space of the stack that a row of the audit is about; None: it is about none."""
+    stack = row.event.details.get("stack")
+    return SpaceName(stack.partition("/")[0]) if isinstance(stack, str) and "/" in stack else None
 
 
 def _configuration(reading: Reading) -> Mapping[str, Any]:

@@ -99,7 +99,10 @@ def test_a_run_is_followed_and_confirmed_while_one_looks_at_it(
     tab: Any, store: SqlStore, running: Run, troubles: list[str]
 ) -> None:
     LOG.extend(b"first\nsecond\n")
-    tab.goto(f"/runs/{running.id}")
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url.partition("?")[0].rpartition("/")[2]))
+    with tab.expect_response("**/live?*"):
+        tab.goto(f"/runs/{running.id}")
     assert tab.locator(".line").count() == 2
     tab.evaluate("window.stays = true")
     LOG.extend(f"\x1b[31m{CANARY}\x1b[0m\nunfinished".encode())
@@ -110,6 +113,9 @@ def test_a_run_is_followed_and_confirmed_while_one_looks_at_it(
     with store.writing() as transaction:
         transaction.put_run(waiting)
     tab.wait_for_selector("text=2 changes.")
+    # Nobody asks by the clock, which three times a second would: only what has changed is asked for.
+    tab.wait_for_timeout(1500)
+    assert 2 <= asked.count("more") <= 5, asked
     # The page is still the same one: nothing was loaded anew.
     assert tab.evaluate("window.stays") is True
     tab.get_by_role("button", name="Confirm").click()
@@ -119,6 +125,14 @@ def test_a_run_is_followed_and_confirmed_while_one_looks_at_it(
     assert found is not None
     assert found.confirmed_by == "operator"
     assert troubles == []
+
+
+def test_a_page_without_a_stream_asks_by_the_clock(tab: Any, running: Run, troubles: list[str]) -> None:
+    tab.route("**/live*", lambda route: route.fulfill(status=503))
+    tab.goto(f"/runs/{running.id}")
+    LOG.extend(b"polled\n")
+    tab.wait_for_selector("text=polled")
+    assert [each for each in troubles if "503" not in each] == []
 
 
 def test_the_table_is_filtered_while_one_types(tab: Any, store: SqlStore, troubles: list[str]) -> None:

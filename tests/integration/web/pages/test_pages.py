@@ -70,9 +70,8 @@ def every_page(runs: dict[str, Run]) -> list[str]:
 def check_markup(page: Page) -> None:
     """Only what the templates write is markup: the canary has brought no element, attribute or address in."""
     assert [found for tag, found in page.elements if tag in {"img", "iframe", "object", "embed", "style"}] == []
-    assert [found["src"].partition("?")[0] for tag, found in page.elements if tag == "script"] == [
-        "/static/htmx-2.0.11.min.js"
-    ]
+    scripts = [found["src"].partition("?")[0] for tag, found in page.elements if tag == "script"]
+    assert scripts == ["/static/htmx-2.0.11.min.js", "/static/live.js"]
     for tag, found in page.elements:
         assert not [name for name in found if name.startswith("on") or name == "style"], (tag, found)
         for name in ("href", "action", "formaction", "hx-get"):

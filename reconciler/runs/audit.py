@@ -26,6 +26,7 @@ class Audited(StrEnum):
     APPLY_ENDED = "apply-ended"
     POLICY_DECIDED = "policy-decided"
     NOTIFIED = "notified"
+    NOTIFICATION_RESENT = "notification-resent"
 
     RUN_REQUESTED = "run-requested"
     RUN_CONFIRMED = "run-confirmed"

@@ -46,6 +46,8 @@ class Right(StrEnum):
     INSTANCE_CREATE = "blueprintInstance:create"
     INSTANCE_UPDATE = "blueprintInstance:update"
     INSTANCE_READ = "blueprintInstance:read"
+    NOTIFIER_READ = "notifier:read"
+    NOTIFIER_UPDATE = "notifier:update"
     BINDING_READ = "roleBinding:read"
     USER_UPDATE = "user:update"
     API_KEY_UPDATE = "apiKey:update"

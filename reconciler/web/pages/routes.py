@@ -16,6 +16,7 @@ from reconciler.web.pages import (
     held,
     home,
     live,
+    notifications,
     queue,
     resources,
     revisions,
@@ -33,7 +34,7 @@ _files = APIRouter(route_class=PageRoute)
 def install(app: FastAPI) -> None:
     """Add the pages to an app, and let a browser read about a missing one."""
     reading = (home, stacks, runs, queue, held, resources, revisions, blueprints, access, audit, service)
-    for part in (*reading, live, sign_in, device):
+    for part in (*reading, live, notifications, sign_in, device):
         app.include_router(part.router, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
     app.include_router(blueprints.ordered, include_in_schema=False, dependencies=[KNOWN_PARAMETERS])
     app.include_router(sign_in.callbacks, include_in_schema=False)

@@ -14,13 +14,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.fleet_parts import POOL, Process, Reader, Service, ask, cpu_of_postgres, percentile, postgres, repository
 from bench.harness import HEADER, Figure, Limit, environment
+from bench.installations import applied, superseded
+from reconciler.core.runs import RunStatus
+from reconciler.loop.service import utc_now
+from reconciler.store.encryption import Keys
+from reconciler.store.sql import open_store
+from reconciler.store.stored import RunFilter
 
 RATE, CPU, TRIPS = 200, 0.1, 10
 """The limits: runs a second on two processors, processor seconds and requests of a run."""
@@ -47,11 +53,13 @@ class Fleet:
     takes: float = 0.0
     """How long each leg of a simulated run takes."""
     kills: bool = True
+    waits: bool = True
+    """Whether the wait in the queue is measured, at half the load."""
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
     """Measure a small fleet with one service."""
-    yield from _measure(scratch, Fleet())
+    yield from _measure(scratch, Fleet(stacks=300, kills=False))
 
 
 def _measure(scratch: Path, fleet: Fleet) -> Iterator[Figure]:
@@ -60,20 +68,19 @@ def _measure(scratch: Path, fleet: Fleet) -> Iterator[Figure]:
     for number in fleet.services:
         folder = scratch / f"{number}-services"
         folder.mkdir()
-        with ExitStack() as closing:
-            database = closing.enter_context(postgres())
+        with ExitStack() as ending:
+            database = ending.enter_context(postgres())
             services = [Service.of(folder, f"service-{each}", url, database) for each in range(number)]
-            found = _Trial(folder, fleet, services, database, closing)
-            figures = list(found.measure(single))
+            found = _Trial(folder, fleet, services, database, ending)
+            yield from found.measure(single)
         single = single or found.rate
-        yield from figures
 
 
 class _Trial:
     """One database with some services."""
 
-    def __init__(self, folder: Path, fleet: Fleet, services: list[Service], database: str, closing: ExitStack) -> None:
-        self.folder, self.fleet, self.database, self.closing = folder, fleet, database, closing
+    def __init__(self, folder: Path, fleet: Fleet, services: list[Service], database: str, ending: ExitStack) -> None:
+        self.folder, self.fleet, self.database, self.ending = folder, fleet, database, ending
         self.services = services
         self.runners: list[Process] = []
         self.rate = 0.0
@@ -83,7 +90,7 @@ class _Trial:
         began = time.monotonic()
         for service in self.services:
             service.start()
-            self.closing.callback(service.process.stop)
+            self.ending.callback(service.process.stop)
         self._wait(lambda: ask(self.database, _QUEUED)[0][0] >= fleet.stacks, 3600)
         self._wait(lambda: all(self._ready(service) for service in self.services), 3600)
         yield Figure(
@@ -128,16 +135,34 @@ class _Trial:
         yield Figure("  the API meanwhile, p95", reader.p95() * 1e3, "ms", None, f"{len(reader.latencies)} requests")
         yield Figure("  memory of a service", memory, "MiB", None, "the largest")
         yield Figure("  growth of the database", (self._size() - size) / runs / 1024, "KiB", None, "a run")
-        yield from self._paced()
+        if fleet.waits:
+            yield from self._paced()
+        else:
+            self._settle()
         if fleet.kills:
             yield from self._killed()
         yield self._invariant()
 
+    def _settle(self) -> None:
+        """Let everything that is still queued be done, without a run, and wait for what is at work."""
+        with closing(open_store(self.database, Keys.load_or_create(self.folder / "key"))) as store:
+            while True:
+                with store.reading() as reading:
+                    queued = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED}), None, 1000)
+                if not queued:
+                    break
+                with store.writing() as transaction:
+                    now, states = utc_now(), transaction.stacks([run.stack for run in queued])
+                    there = {run.id: run for run in map(transaction.run, [run.id for run in queued]) if run is not None}
+                    over = [run for run in there.values() if run.status is RunStatus.QUEUED]
+                    for run in over:
+                        transaction.put_run(superseded(run, now))
+                    transaction.put_stacks([applied(states[run.stack], now) for run in over])
+        self._wait(lambda: self._active() == 0, 600)
+
     def _paced(self) -> Iterator[Figure]:
         """Ask for runs at half the rate that was measured, and see how long they wait in the queue."""
-        self._wait(lambda: self._active() == 0 or self.fleet.stacks > 5000, 120)
-        if self._active():
-            return
+        self._settle()
         pace, asked = max(self.rate / 2, 1.0), 0
         since = int(time.time() * 1e6)
         names = [f"team-{it % self.fleet.spaces:04}/s{it:06}" for it in range(self.fleet.stacks)]
@@ -149,7 +174,7 @@ class _Trial:
                 continue
             self.services[asked % len(self.services)].api(f"/stacks/{names[asked]}/runs", "POST")
             asked += 1
-        self._wait(lambda: self._active() == 0, 120)
+        self._wait(lambda: self._active() == 0, 600)
         waits = [
             at / 1e6 - _seconds(json.loads(body)["createdAt"])
             for at, body in ask(self.database, _WAITS.format(since=since))
@@ -178,8 +203,7 @@ class _Trial:
                 victim.start()
                 self._restart_runners()
         began = time.monotonic()
-        if self.fleet.stacks <= 5000:
-            self._wait(lambda: self._active() == 0, 300)
+        self._wait(lambda: self._active() == 0, 600)
         yield Figure("  after kills of services and runners", time.monotonic() - began, "s", None, f"{count} runs over")
 
     def _invariant(self) -> Figure:
@@ -213,7 +237,7 @@ class _Trial:
         )
         self.runners = [process]
         self._restart_runners()
-        self.closing.callback(process.kill)
+        self.ending.callback(process.kill)
 
     def _restart_runners(self) -> None:
         services = [{"url": service.url, "token": service.token} for service in self.services]
@@ -271,16 +295,24 @@ def _seconds(text: str) -> float:
 def main() -> None:
     """Measure the fleet that the arguments describe."""
     parser = argparse.ArgumentParser("python -m bench.fleet", description=__doc__)
-    parser.add_argument("--stacks", type=int, default=Fleet.stacks)
-    parser.add_argument("--spaces", type=int, default=Fleet.spaces)
-    parser.add_argument("--seconds", type=float, default=Fleet.seconds, help="how long runs are counted")
-    parser.add_argument("--workers", type=int, default=Fleet.workers, help="simulated places for runs")
+    parser.add_argument("--stacks", type=int, default=Fleet().stacks)
+    parser.add_argument("--spaces", type=int, default=Fleet().spaces)
+    parser.add_argument("--seconds", type=float, default=Fleet().seconds, help="how long runs are counted")
+    parser.add_argument("--workers", type=int, default=Fleet().workers, help="simulated places for runs")
     parser.add_argument("--services", type=int, nargs="+", default=[1], help="how many services, one trial each")
     parser.add_argument("--takes", type=float, default=0.0, help="how many seconds a simulated leg takes")
-    parser.add_argument("--no-kills", action="store_true")
+    parser.add_argument("--no-kills", action="store_true", help="kill no service and no runner")
+    parser.add_argument("--no-waits", action="store_true", help="leave out the wait in the queue at half the load")
     given = parser.parse_args()
     fleet = Fleet(
-        given.stacks, given.spaces, given.seconds, given.workers, tuple(given.services), given.takes, not given.no_kills
+        given.stacks,
+        given.spaces,
+        given.seconds,
+        given.workers,
+        tuple(given.services),
+        given.takes,
+        not given.no_kills,
+        not given.no_waits,
     )
     print(HEADER)
     with tempfile.TemporaryDirectory(prefix="station-fleet-") as scratch:

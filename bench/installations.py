@@ -82,19 +82,21 @@ class Installation:
         with self.service.store.writing() as transaction:
             runs = {run.stack: run for run in transaction.active_runs()}
             for run in runs.values():
-                transaction.put_run(_end(run, now))
+                transaction.put_run(superseded(run, now))
             states = transaction.stacks(list(runs) or None)
-            transaction.put_stacks([_applied(state, now) for state in states.values()])
+            transaction.put_stacks([applied(state, now) for state in states.values()])
         return len(states)
 
 
-def _end(run: Run, now: datetime) -> Run:
+def superseded(run: Run, now: datetime) -> Run:
+    """Return a queued run as one that another change has overtaken."""
     return run.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message="", finished_at=now)
 
 
-def _applied(state: StackState, now: datetime) -> StackState:
+def applied(state: StackState, now: datetime) -> StackState:
+    """Return a stack as it is after a successful run."""
     desired = state.desired
     if desired is None:
         return state
-    applied = AppliedState(desired.digest, desired.fingerprint, desired.revision, "bench", now)
-    return assess(state.evolve(applied=applied, last=None, why=()), None, (), now)
+    left = AppliedState(desired.digest, desired.fingerprint, desired.revision, "bench", now)
+    return assess(state.evolve(applied=left, last=None, why=()), None, (), now)

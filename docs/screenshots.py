@@ -96,6 +96,8 @@ def _paths(url: str, token: str) -> dict[str, str]:
         "run": run("unconfirmed"),
         "denied": run("failed"),
         "resources": "/resources",
+        "groups": "/resources?group=type",
+        "notifications": "/notifications",
         "held": "/held",
         "blueprints": "/blueprints",
         "blueprint": "/blueprints/platform/service",

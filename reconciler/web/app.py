@@ -109,7 +109,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         page_routes.install(app)
     describe_errors(app, PREFIX, runner.PREFIX)
     large = (f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", f"{runner.PREFIX}/leg/", hooks.PREFIX)
-    app.add_middleware(Conditional, prefix=f"{PREFIX}/")
+    app.add_middleware(Conditional, prefix=f"{PREFIX}/", apart=large)
     app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
     app.add_middleware(well_known.Published, ports=ports)
     app.add_middleware(

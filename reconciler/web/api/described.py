@@ -20,6 +20,7 @@ _EVERYWHERE = {
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be used now, or nothing is in force yet.",
 }
 _CHANGING = {HTTPStatus.CONFLICT: "It cannot be done as things are; `reason` says why."}
+_IF_MATCH = {HTTPStatus.PRECONDITION_FAILED: "What it is about is not as If-Match says any more."}
 
 _PROBLEM = {
     "title": "Problem",
@@ -49,6 +50,14 @@ _ONCE = {
     "description": "A new random text for each request: one that is sent again with it is not done again.",
     "schema": {"type": "string", "pattern": PATTERN},
 }
+_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of what the request is about, as the client read it: if it is another one now, nothing is "
+    "done. That is the path itself, or, for an action at its end, the path without it.",
+    "schema": {"type": "string"},
+}
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -74,10 +83,11 @@ def describe_errors(app: FastAPI, *prefixes: str) -> None:
 
 
 def _describe(operation: dict[str, Any], path: str, *, changes: bool) -> None:
-    told = _EVERYWHERE | (_CHANGING if changes else {})
+    ordinary = changes and "/tfstate" not in path and "/runner/" not in path
+    told = _EVERYWHERE | (_CHANGING if changes else {}) | (_IF_MATCH if ordinary else {})
     answers = {str(int(status)): {"description": text, "content": _CONTENT} for status, text in told.items()}
-    if changes and "/tfstate" not in path and "/runner/" not in path:
-        operation.setdefault("parameters", []).append(_ONCE)
+    if ordinary:
+        operation.setdefault("parameters", []).extend((_ONCE, _MATCH))
     if not changes:
         answers["304"] = {"description": "The client has this answer already, as its If-None-Match says."}
     operation["responses"] = {**operation["responses"], **dict(sorted(answers.items()))}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from rbac.access.subjects import SubjectKind
+from rbac.identity import LOCAL_OPERATOR
 from reconciler.core.orders import Order
 from reconciler.orders import Wanted
 from reconciler.refusals import OperationRefused, Refusal
@@ -104,7 +105,7 @@ class _Shown:
             branch=order.branch,
             target=self.target,
             file=printable(order.file),
-            person=order.subject,
+            person="operator" if order.subject == str(LOCAL_OPERATOR) else order.subject,
             space=order.space,
             name=order.name,
             blueprint=order.blueprint,

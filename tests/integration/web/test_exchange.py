@@ -125,3 +125,23 @@ def _once(client: Client, store: SqlStore) -> None:
         rows = reading._connection.execute(select(tables.answers.c.sealed)).scalars().all()  # type: ignore[attr-defined]
     assert rows
     assert not [row for row in rows if key in row]
+
+
+def test_a_request_is_not_done_where_things_are_not_as_they_were_seen(client: Client, store: SqlStore) -> None:
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack("production/web")])
+    path = "/api/v1/stacks/production/web"
+    seen = client.get(path).headers["etag"]
+
+    def suspend(mark: str) -> int:
+        return client.request("POST", f"{path}/suspend", headers={"If-Match": mark}).status_code
+
+    assert [suspend('"other"'), suspend(f'"other", {seen}')] == [412, 200]
+    # By now it is suspended, and reads otherwise.
+    refused = client.request("POST", f"{path}/resume", headers={"If-Match": seen})
+    assert (refused.status_code, refused.json()["reason"]) == (412, "Changed")
+    assert client.request("POST", f"{path}/resume", headers={"If-Match": "*"}).status_code == 200
+    gone = client.request("POST", "/api/v1/stacks/production/none/suspend", headers={"If-Match": seen})
+    assert gone.status_code == 404
+    # A path that streams what is read of it does not keep the request.
+    assert client.request("POST", "/api/v1/events", headers={"If-Match": seen}).status_code in {405, 412}

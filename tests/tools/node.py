@@ -108,12 +108,14 @@ class Node:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(20)
-        for pid in self._everything():
+        processes = [each for container in self._containers.values() for each in container.processes]
+        started = [process.pid for process in processes if process.poll() is None]
+        for pid in {*started, *self._everything()}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def _everything(self) -> list[int]:
-        """Find every process of the pods: all have a directory of this node in their PATH."""
+        """Find what the pods' processes have started: all of it has a directory of this node in its PATH."""
         mark, found = os.fsencode(self.folder / "bin"), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal() and int(entry.name) != os.getpid():

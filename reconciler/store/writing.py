@@ -8,6 +8,7 @@ rows are always locked in the same order, and a run is written only by the attem
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,6 +40,7 @@ from reconciler.store.rollouts import RolloutWriting
 from reconciler.store.selecting import (
     AT_WORK_STATUSES,
     is_stack,
+    select_runs,
 )
 from reconciler.store.services import ServiceWriting
 from reconciler.store.stored import (
@@ -134,7 +136,10 @@ class SqlTransaction(
 
     def note_run(self, run: RunId, attempt: int, message: str) -> None:
         at_work = and_(runs.c.id == run, runs.c.attempt == attempt, runs.c.status.in_(AT_WORK_STATUSES))
-        self._connection.execute(update(runs).where(at_work).values(message=message))
+        # The lock, on a database that has any: nothing that somebody writes meanwhile may be lost.
+        row = self._connection.execute(select_runs().where(at_work).with_for_update(of=runs)).one_or_none()
+        if row is not None:
+            self.put_run(replace(rows.run_from_row(row), message=message))
 
     def renew(self, holder: str, now: datetime, lease: timedelta) -> None:
         held = and_(runs.c.holder == holder, runs.c.status.in_(AT_WORK_STATUSES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,7 +73,7 @@ def node(cluster: Cluster, kubeconfig: Path, tmp_path: Path, nursery: Nursery) -
 def station(repo: Repo, new_station: Callable[..., Station], kubeconfig: Path) -> Station:
     listen = f"127.0.0.1:{a_free_port()}"
     more = {"listen": listen, "worker_url": f"http://{listen}", "kubernetes_config": kubeconfig}
-    return new_station(repo.url, worker_lease=4, grace_period=3, parallelism=1, **more)
+    return new_station(repo.url, worker_lease=20, grace_period=3, parallelism=1, **more)
 
 
 def jobs(cluster: Cluster) -> dict[str, str]:
@@ -97,7 +98,7 @@ def test_a_run_is_two_jobs_whatever_is_killed_meanwhile_and_nothing_secret_is_in
     secret.parent.mkdir(parents=True)
     secret.write_text("hunter2-hunter2\n")
     secret.chmod(0o600)
-    station.settings |= {"secrets_dir": tmp_path / "secrets", "worker_lease": 20}
+    station.settings["secrets_dir"] = tmp_path / "secrets"
     # Each pod is started twice at once: whoever comes second has nothing to do.
     node.starts = 2
     spec = {"env": {"PASSWORD": {"file": "password"}}, "source": {"path": "code"}, "workerPool": "pods"}
@@ -153,8 +154,6 @@ def test_what_keeps_a_pod_from_beginning_is_said_while_it_waits_and_when_it_fail
             str(run["stack"]).partition("/")[2]: str(run["message"]) for run in server.runs() if run["status"] == status
         }
 
-    import re
-
     def all_told(server: Server, status: str) -> bool:
         found = told(server, status)
         return found.keys() >= words.keys() and all(re.match(words[name], found[name]) for name in words)
@@ -186,6 +185,7 @@ def test_a_canceled_run_stops_its_tool_and_its_job_goes(
 @pytest.mark.fault("worker killed", engine="kubernetes")
 def test_a_lost_node_is_a_lost_worker(repo: Repo, station: Station, node: Node, tmp_path: Path, leg: str) -> None:
     seen = tmp_path / "seen"
+    station.settings["worker_lease"] = 4
     # The first time it takes for ever.
     wait = f"test -e {seen} && exit 2; echo began >> {seen}; sleep 300"
     commands = {"plan": wait} if leg == "plan" else {"apply": slow(tmp_path, 300)}

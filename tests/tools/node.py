@@ -34,6 +34,8 @@ class Process(Protocol):
 
     def poll(self) -> int | None: ...
 
+    def wait(self, timeout: float | None = None) -> int: ...
+
 
 Spawn = Callable[[list[str], dict[str, str], Path, Path], Process]
 """Starts a command with an environment, in a directory, with a log."""
@@ -113,6 +115,8 @@ class Node:
         for pid in {*started, *self._everything()}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for process in processes:
+            process.wait(20)
 
     def _everything(self) -> list[int]:
         """Find what the pods' processes have started: all of it has a directory of this node in its PATH."""

@@ -221,8 +221,8 @@ class JobCarrier:
 
     def _say(self, which: LegId, why: str) -> None:
         if why != self._said.get(which, ""):
-            self._said[which] = why
             self.note(which, why)
+            self._said[which] = why
 
     def _tidy(self, cluster: Cluster, namespace: str, jobs: Mapping[str, Json], wanted: set[str], now: float) -> None:
         """Delete the Jobs whose legs are over, and which do not end by themselves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.core.queue import PoolLimits
@@ -72,6 +73,17 @@ def test_what_is_queued_follows_its_stack_and_what_is_at_work_does_not(store: Sq
         assert transaction.drained_pools() == {BIG: Drained("ada", NOW)}
         assert transaction.resume_pool(BIG)
         assert not transaction.resume_pool(BIG)
+
+
+def test_what_a_run_at_work_waits_for_is_noted_for_that_attempt_alone(store: SqlStore) -> None:
+    at_work, queued = a_run("a/w", status=RunStatus.PLANNING, attempt=2), a_run("a/q")
+    with store.writing() as transaction:
+        transaction.add_runs([at_work, queued])
+        for run, attempt in ((at_work, 1), (at_work, 2), (queued, queued.attempt)):
+            transaction.note_run(run.id, attempt, f"image of {attempt}")
+    with store.reading() as reading:
+        assert reading.run(at_work.id) == replace(at_work, message="image of 2")
+        assert reading.run(queued.id) == queued
 
 
 def test_timers_of_pools_can_be_left_out(store: SqlStore) -> None:

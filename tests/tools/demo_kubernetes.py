@@ -86,9 +86,11 @@ def _repository(scratch: Path) -> Repo:
     for path in repo.path.rglob("*.yaml"):
         text = path.read_text(encoding="utf-8").replace(FLEET, str(scratch / "fleet"))
         lines = [line for line in text.splitlines() if not line.startswith("  workerPool:")]
-        for at in [at for at, line in enumerate(lines) if line == "kind: Stack"]:
-            spec = next(number for number in range(at, len(lines)) if lines[number] == "spec:")
-            lines[spec] = "spec:\n  workerPool: pods"
+        for at in [at for at, line in enumerate(lines) if line.endswith("kind: Stack")]:
+            # A blueprint has its stack further to the right.
+            indent = " " * (len(lines[at]) - len("kind: Stack"))
+            spec = next(number for number in range(at, len(lines)) if lines[number] == f"{indent}spec:")
+            lines[spec] = f"{indent}spec:\n{indent}  workerPool: pods"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     repo.commit(
         {f"{space}/pods.yaml": document("WorkerPool", "pods", pool) for space in SPACES}, "Run the demo in pods"
@@ -110,6 +112,7 @@ def _reconcile(service: Service) -> None:
 
 
 def _tell(service: Service, cluster: Cluster) -> bool:
+    cluster.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=50s", "-n", NAMESPACE)
     jobs = json.loads(cluster.kubectl("get", "jobs", "-n", NAMESPACE, "-o", "json"))["items"]
     print(f"\n{'JOB':46} {'STACK':22} {'ENDED':9} SECONDS")
     for job in sorted(jobs, key=lambda it: (it["metadata"]["creationTimestamp"], it["metadata"]["name"])):

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 _TIDY = 60.0
 _LONGEST_PAUSE = 30.0
-_FIRST_LOOK = 5.0
+_FIRST_LOOK = 10.0
 _LOOK_AGAIN = 300.0
 _PLACE_SECONDS = 1.0
 """How long a message waits for a place here before it is put back."""

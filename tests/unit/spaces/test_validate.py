@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from spaces.model.pool import WorkerPoolSpec
 from spaces.model.tools import TOOLS
 from spaces.validate import validate_files
 from tests.unit.spaces.builders import BROKEN, context
@@ -302,14 +303,12 @@ def test_a_tool_that_nobody_knows_is_answered_with_those_that_run():
 @pytest.mark.parametrize(
     ("spec", "summary"),
     [
-        ("{engine: celery}", "spec.engine: celery is not supported by this version: runs by Celery"),
-        (
-            "{engine: local, kubernetes: {}}",
-            "spec.kubernetes is not supported by this version: runs as Jobs of Kubernetes",
-        ),
+        ("{engine: nomad}", "spec.engine: nomad is not supported by this version: runs by Nomad"),
+        ("{engine: local, nomad: {}}", "spec.nomad is not supported by this version: runs by Nomad"),
     ],
 )
-def test_what_is_not_built_yet_is_said_to_be_so(spec, summary):
+def test_what_is_not_built_yet_is_said_to_be_so(monkeypatch, spec, summary):
+    monkeypatch.setattr(WorkerPoolSpec, "later", {"nomad": "runs by Nomad"})
     (told,) = validate_files({"a.yaml": text("WorkerPool", "{name: s}", spec)})
     assert (told.code, told.summary) == ("not-supported", summary)
 

@@ -96,6 +96,8 @@ class Planned:
     """The outputs that change, where the tool can tell before it applies."""
     present: tuple[Output, ...] = field(default=(), repr=False)
     """The outputs that are there, in clear, where nothing changes and the tool can tell. Never in a stored plan."""
+    there: tuple[Resource, ...] | None = field(default=None, repr=False)
+    """The resources that are there, where nothing changes and the tool can tell. Never in a stored plan."""
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     """What hooks found out for the policies, by name."""
     made_by: MadeBy | None = None

@@ -180,12 +180,12 @@ def _init(work: Work) -> None:
 
 def _plan(work: Work) -> None:
     planned = work.tool.plan(work.tool_job, work.commands.do)
-    if planned.present:
-        work.applied = Applied(None, planned.present)
+    if planned.present or planned.there is not None:
+        work.applied = Applied(planned.there, planned.present)
         work.masker.learn(secret_texts(planned.present))
     job = work.job
     made_by = MadeBy(job.binary, job.tool_version) if job.binary else None
-    work.planned = masked_plan(replace(planned, present=(), made_by=made_by), work.masker)
+    work.planned = masked_plan(replace(planned, present=(), there=None, made_by=made_by), work.masker)
     work.commands.check()
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reconciler.core.results import Applied, Planned
+from reconciler.core.results import Applied, Planned, Resource
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.kubernetes import inventory as inventories
 from reconciler.tools.kubernetes import saved
@@ -20,7 +20,7 @@ from reconciler.tools.kubernetes.health import health
 from reconciler.tools.kubernetes.kubectl import Kinds, Kubectl
 from reconciler.tools.kubernetes.look import Look
 from reconciler.tools.kubernetes.manifests import prepared, rendered
-from reconciler.tools.kubernetes.objects import NAMESPACE, Manifest, key_of
+from reconciler.tools.kubernetes.objects import NAMESPACE, Key, Manifest, key_of
 from reconciler.tools.kubernetes.plan import Question, decide
 from reconciler.tools.kubernetes.shown import resource, secrets_of
 from reconciler.tools.kubernetes.waiting import wait_until_ready
@@ -83,10 +83,13 @@ class Kubernetes:
             raise StepFailed(f"{'; '.join(answer.conflicts)}: {way}")
         _check_namespaces(kubectl, answer.deletes, name)
         saved.save(job, answer, look.inventory, name, namespace)
-        if not answer.changes and _wait(job) and not all(health(manifest).is_ready for manifest in look.live.values()):
+        if answer.changes or job.destroy:
+            return Planned(bool(answer.changes) or bool(look.inventory), answer.changes, answer.drifted)
+        live = {key: look.live[key] for key in map(key_of, answer.wanted) if key in look.live}
+        if _wait(job) and not all(health(manifest).is_ready for manifest in look.live.values()):
             # Otherwise a rollout that failed once would pass for one that is complete, as nothing is left to apply.
-            wait_until_ready(kubectl, answer.wanted, _wait(job))
-        return Planned(bool(answer.changes) or (job.destroy and bool(look.inventory)), answer.changes, answer.drifted)
+            live = wait_until_ready(kubectl, answer.wanted, _wait(job))
+        return Planned(has_changes=False, there=_resources(live))
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Apply the saved objects, wait for all of them, and then delete what left the source."""
@@ -99,8 +102,7 @@ class Kubernetes:
             work.forget()
         else:
             work.note()
-        secrets = secrets_of(live.values())
-        return Applied(tuple(resource(manifest, health(manifest), secrets) for _, manifest in sorted(live.items())))
+        return Applied(_resources(live))
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature
         """Return nothing: the documents' own variables are all that its commands need."""
@@ -109,6 +111,11 @@ class Kubernetes:
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plan."""
         return (saved.path_of(job),)
+
+
+def _resources(live: Mapping[Key, Manifest]) -> tuple[Resource, ...]:
+    secrets = secrets_of(live.values())
+    return tuple(resource(manifest, health(manifest), secrets) for _, manifest in sorted(live.items()))
 
 
 def _check_namespaces(kubectl: Kubectl, deletes: Sequence[Manifest], own: str) -> None:

@@ -344,6 +344,8 @@ def test_a_rollout_is_waited_for_until_the_deadline(stand: Stand) -> None:
     # It does not pass for complete only because nothing is left to apply.
     with pytest.raises(StepFailed, match="not ready within 1 s"):
         stand.plan(wait=1)
+    there = stand.plan(wait=0).there or ()
+    assert [it.address for it in there] == [f"Deployment.apps/{stand.namespace}/web"]
 
 
 def test_a_kustomization(stand: Stand) -> None:

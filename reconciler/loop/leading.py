@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -78,6 +78,9 @@ class Leadership:
     def start(self) -> None:
         """Take the lease as soon as it is free, and keep it, until `close`."""
         self._thread = threading.Thread(target=self._keep, name="leadership", daemon=True)
+        with suppress(StoreError):
+            # At once: a service that is alone need not wait for its thread.
+            self.beat()
         self._thread.start()
 
     def resign(self) -> None:

@@ -133,7 +133,7 @@ class CatchingUp:
     def catch_up(self, now: datetime, *, writing: bool) -> bool:
         """Bring the world to the generation that the store is at; say whether anything had to be done.
 
-        Where this version, or these settings, desire something else of a stack than what is stored, that is written.
+        `writing`: what was taken over from an earlier version is written in this one's way.
         CannotFollow where the recorded revision is not in the mirror (yet): a fetch has to come first.
         """
         with self.store.reading() as reading:
@@ -171,10 +171,8 @@ class CatchingUp:
             world.desired, world.pinned = self.pinning.over(branch, state.pins, in_force)
             world.pins = state.pins
             self.world.become(world)
-            if writing:
-                if recorded.earlier or state.by_name is None:
-                    self._write(admission, state, now)
-                self.correct(now)
+            if writing and (recorded.earlier or state.by_name is None):
+                self._write(admission, state, now)
         return True
 
     def lacks_sources(self) -> bool:

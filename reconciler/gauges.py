@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from reconciler.exposition import Table
 
 NAMESPACE = "stationkeeper_"
 """How the name of every metric begins."""
@@ -61,17 +65,17 @@ class GaugesOfStore(Collector):
     def __init__(self, gauges: Callable[[], Gauges | None]) -> None:
         self._gauges = gauges
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         """Return the metrics without reading the store."""
         return iter(families(Gauges()))
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Return the metrics with their values from the store."""
         gauges = self._gauges()
         return iter(()) if gauges is None else iter(families(gauges))
 
 
-def families(gauges: Gauges) -> list[GaugeMetricFamily]:
+def families(gauges: Gauges) -> list[Metric]:
     """Return the metrics of a snapshot."""
     return [*_of_configuration(gauges), *_of_runs(gauges), *_of_stacks(gauges)]
 
@@ -124,27 +128,28 @@ def _of_runs(gauges: Gauges) -> list[GaugeMetricFamily]:
     return [active, depth, waiting, paused]
 
 
-def _of_stacks(gauges: Gauges) -> list[GaugeMetricFamily]:
-    info = _family("stack_info", "Every stack in force.", ["space", "stack", "tool", "sync", "ready"])
+def _of_stacks(gauges: Gauges) -> list[Metric]:
+    place = ("space", "stack")
+    info = Table(NAMESPACE + "stack_info", "Every stack in force.", (*place, "tool", "sync", "ready"))
     counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
-    resources = _family("stack_resources", "Resources of a stack.", ["space", "stack"])
-    drifted = _family(
-        "stack_drifted_resources",
+    resources = Table(NAMESPACE + "stack_resources", "Resources of a stack.", place)
+    drifted = Table(
+        NAMESPACE + "stack_drifted_resources",
         "Resources of a stack that differ from what was applied; absent until a check.",
-        ["space", "stack"],
+        place,
     )
-    applied = _family("stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", ["space", "stack"])
-    by_sync: dict[tuple[str, str, str], int] = {}
+    applied = Table(NAMESPACE + "stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", place)
+    by_sync: Counter[tuple[str, str, str]] = Counter()
     for stack in gauges.stacks:
-        info.add_metric([stack.space, stack.stack, stack.tool, stack.sync, stack.ready], 1)
-        key = (stack.space, stack.tool, stack.sync)
-        by_sync[key] = by_sync.get(key, 0) + 1
+        key = stack.space, stack.stack
+        info.add((*key, stack.tool, stack.sync, stack.ready), 1)
+        by_sync[stack.space, stack.tool, stack.sync] += 1
         if stack.resources is not None:
-            resources.add_metric([stack.space, stack.stack], stack.resources)
+            resources.add(key, stack.resources)
         if stack.drifted is not None:
-            drifted.add_metric([stack.space, stack.stack], stack.drifted)
+            drifted.add(key, stack.drifted)
         if stack.applied_at is not None:
-            applied.add_metric([stack.space, stack.stack], stack.applied_at.timestamp())
+            applied.add(key, stack.applied_at.timestamp())
     for labels, count in sorted(by_sync.items()):
         counts.add_metric(list(labels), count)
     return [info, counts, resources, drifted, applied]

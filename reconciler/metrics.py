@@ -12,10 +12,12 @@ from datetime import datetime
 from itertools import product
 from threading import Lock
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from reconciler import exposition
+from reconciler.exposition import Table
 from reconciler.gauges import NAMESPACE, Gauges, GaugesOfStore
 from reconciler.version import __version__
 
@@ -225,7 +227,7 @@ class Metrics:
 
     def expose(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return exposition.expose(self.registry)
 
 
 class RunsEnded(Collector):
@@ -235,7 +237,7 @@ class RunsEnded(Collector):
 
     def __init__(self) -> None:
         self.stacks: Callable[[], Iterable[tuple[str, str]]] = tuple
-        self._counts: dict[tuple[str, ...], int] = {}
+        self._counts: dict[tuple[str, ...], float] = {}
         self._lock = Lock()
 
     def add(self, *labels: str) -> None:
@@ -243,11 +245,11 @@ class RunsEnded(Collector):
         with self._lock:
             self._counts[labels] = self._counts.get(labels, 0) + 1
 
-    def describe(self) -> Iterator[CounterMetricFamily]:
+    def describe(self) -> Iterator[Table]:
         """Return the metric without a value."""
-        yield CounterMetricFamily(NAMESPACE + "runs_total", "Ended runs, by status.", labels=self.labels)
+        yield Table(NAMESPACE + "runs_total", "Ended runs, by status.", self.labels, counter=True)
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[Table]:
         """Return the metric with the counts until now."""
         expected = (
             (space, stack, kind, end)
@@ -257,10 +259,9 @@ class RunsEnded(Collector):
         )
         with self._lock:
             counts = dict.fromkeys(expected, 0) | self._counts
-        for family in self.describe():
-            for labels, count in sorted(counts.items()):
-                family.add_metric(labels, count)
-            yield family
+        for table in self.describe():
+            table.rows.extend(counts.items())
+            yield table
 
 
 class Workers(Collector):

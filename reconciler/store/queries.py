@@ -20,6 +20,7 @@ from reconciler.core.runs import Run, RunId
 from reconciler.core.state import Desired, StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
+from reconciler.gauges import StackGauge
 from reconciler.store.listed import ResourceBy, ResourceGroup
 from reconciler.store.pools import Drained, PoolRuns
 from reconciler.store.stored import (
@@ -68,6 +69,9 @@ class Reading(Protocol):
 
     def count_stacks(self) -> dict[tuple[str, str, str], int]:
         """Return the number of stacks in Git by (space, tool, sync)."""
+
+    def stack_gauges(self) -> list[StackGauge]:
+        """Return what the metrics show of each stack in Git, in no order."""
 
     def count_health(self) -> dict[SpaceName, Health]:
         """Return how many stacks in Git are ready or stalled, for each space that has stacks."""

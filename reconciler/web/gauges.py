@@ -15,15 +15,15 @@ from rbac.access.actions import ACTIONS
 from rbac.admission.admit import HaltReason
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import ACTIVE, Run, RunKind, RunStatus
-from reconciler.core.state import ConditionStatus, ConditionType, StackState
+from reconciler.core.state import ConditionType
 from reconciler.core.verdicts import RESULTS
-from reconciler.gauges import Gauges, StackGauge
+from reconciler.gauges import Gauges
 from reconciler.git.errors import GitReason
 from reconciler.repeating import Repeating
 from reconciler.rollouts import under_way
 from reconciler.store.protocol import Store
 from reconciler.store.queries import Reading
-from reconciler.store.stored import ConfigurationState, StackFilter, StoreError
+from reconciler.store.stored import ConfigurationState, StoreError
 from reconciler.web.ports import Ports
 from spaces.effective.pools import pools as pools_of
 from spaces.model.pool import DEFAULT_POOL
@@ -32,7 +32,6 @@ LEASE = timedelta(minutes=3)
 """After this time without a scrape another service shows the gauges."""
 
 _NAME = "gauges"
-_PAGE = 1000
 _HALTS = (*HaltReason, *GitReason, Reason.CONFIG_PATH_NOT_FOUND, Reason.HISTORY_REWRITTEN)
 
 _log = logging.getLogger(__name__)
@@ -81,15 +80,7 @@ def _shows(store: Store, holder: str, now: datetime) -> bool:
 
 def _gauges(reading: Reading, pools: Iterable[str]) -> Gauges:
     configuration = reading.configuration()
-    resources = reading.count_resources()
     active = reading.active_runs()
-    stacks: list[StackGauge] = []
-    after: str | None = None
-    while page := reading.list_stacks(StackFilter(in_git=True), after, _PAGE):
-        stacks += [_stack_gauge(stack, resources.get(stack.id)) for stack in page]
-        after = str(page[-1].id)
-        if len(page) < _PAGE:
-            break
     nobody = {(str(kind), str(status)): 0 for kind in RunKind for status in RunStatus if status in ACTIVE}
     return Gauges(
         branch=configuration.branch,
@@ -99,7 +90,7 @@ def _gauges(reading: Reading, pools: Iterable[str]) -> Gauges:
         halted=_halted(configuration),
         held=Counter((str(held.ref.space), held.kind) for held in reading.held_changes()),
         held_since=reading.held_since(),
-        stacks=tuple(stacks),
+        stacks=tuple(reading.stack_gauges()),
         runs_active=nobody | Counter((str(run.kind), str(run.status)) for run in active),
         waiting_since=_waiting(reading, active),
         paused=_paused(reading),
@@ -137,17 +128,3 @@ def _waiting(reading: Reading, active: Iterable[Run]) -> dict[tuple[str, str], d
         }
         since[run.stack.space, run.stack.name] = condition.since if condition is not None and said else run.created_at
     return since
-
-
-def _stack_gauge(stack: StackState, resources: int | None) -> StackGauge:
-    ready = stack.conditions.get(ConditionType.READY)
-    return StackGauge(
-        space=stack.id.space,
-        stack=stack.id.name,
-        tool=stack.desired.tool if stack.desired else "",
-        sync=stack.sync,
-        ready=ready.status if ready else ConditionStatus.UNKNOWN,
-        resources=resources if resources is not None or stack.applied is None else 0,
-        drifted=stack.observed.drifted if stack.observed is not None else None,
-        applied_at=stack.applied.at if stack.applied else None,
-    )

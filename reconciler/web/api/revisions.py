@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter
 
-from reconciler.core.runs import ACTIVE, RunKind, RunStatus
-from reconciler.store.queries import Reading
+from reconciler.core.runs import ACTIVE, Run, RunId, RunKind, RunStatus
 from reconciler.store.stored import Progress, RunFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
@@ -35,7 +36,8 @@ def list_revisions(
     spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
     with ports.store.reading() as reading:
         found = reading.list_revisions(RunFilter(spaces=spaces, kinds=_KINDS), of_runs(cursor), limit + 1)
-        return page(found, limit, lambda it: it.newest, lambda it: _shown(ports, caller, reading, it))
+        runs = reading.runs_by_id({name for it in found for name in _named(it)}) if found else {}
+    return page(found, limit, lambda it: it.newest, lambda it: _shown(ports, caller, runs, it))
 
 
 def summary_of(ports: Ports, caller: Caller, revision: str) -> str | None:
@@ -44,9 +46,12 @@ def summary_of(ports: Ports, caller: Caller, revision: str) -> str | None:
     return printable(found) if found else None
 
 
-def _shown(ports: Ports, caller: Caller, reading: Reading, progress: Progress) -> RevisionJson:
-    named = [progress.newest, progress.standing, progress.oldest]
-    runs = [run for run in (reading.run(name) for name in named) if run is not None]
+def _named(progress: Progress) -> tuple[RunId, RunId, RunId]:
+    return progress.newest, progress.standing, progress.oldest
+
+
+def _shown(ports: Ports, caller: Caller, known: Mapping[RunId, Run], progress: Progress) -> RevisionJson:
+    runs = [known[name] for name in _named(progress) if name in known]
 
     def number(*statuses: RunStatus) -> int:
         return sum(progress.stacks.get(status, 0) for status in statuses)

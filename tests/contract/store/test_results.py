@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.conditions import assess
 from reconciler.core.results import Output, Resource
 from reconciler.core.runs import RunEvent, RunStatus
-from reconciler.core.state import Observed
+from reconciler.core.state import ConditionType, Observed, Sync
+from reconciler.gauges import StackGauge
 from reconciler.store.listed import ResourceBy, SharedIn
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import Place, ResourceFilter, RunFilter, TfstateLock
 from reconciler.store.tables import metadata
-from tests.factories import NOW, a_run, a_stack, a_stack_id, later
+from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, an_applied, later
 
 STACK, OTHER = a_stack_id("a/one"), a_stack_id("b/two")
 RESOURCES = [Resource("z.ü", "t", "p", {"a": [1, {"b": None}]}), Resource("a", "", ""), Resource("a", "", "")]
@@ -276,3 +278,29 @@ def test_resources_are_counted_in_groups_and_found_in_several_stacks(store: SqlS
         arn = "arn:aws:s3:::b"
         assert reading.stacks_with({arn, "gone"}, None) == {arn: sorted([STACK, OTHER])}
         assert reading.stacks_with({arn}, {OTHER.space}) == {arn: [OTHER]}
+
+
+def test_the_gauges_of_stacks_are_read_without_their_whole_states(store: SqlStore) -> None:
+    applied, left = a_stack_id("a/applied"), a_stack_id("a/left")
+    observed = Observed("run", NOW, a_desired().digest, 2)
+    with store.writing() as transaction:
+        transaction.put_stacks(
+            [
+                a_stack(OTHER),
+                assess(a_stack(applied, applied=an_applied(), sync=Sync.SYNCED, observed=observed), None, (), NOW),
+                a_stack(left, desired=None, applied=an_applied()),
+            ]
+        )
+        transaction.record_results(applied, RESOURCES, [])
+    with store.reading() as reading:
+        gauges = {(it.space, it.stack): it for it in reading.stack_gauges()}
+        state = reading.stack(applied)
+        assert state is not None
+        assert state.applied is not None
+        assert state.desired is not None
+        assert gauges.keys() == {("b", "two"), ("a", "applied")}
+        ready = state.conditions[ConditionType.READY].status
+        whole = StackGauge("a", "applied", state.desired.tool, "Synced", ready, 3, state.applied.at, 2)
+        assert gauges["a", "applied"] == whole
+        never = gauges["b", "two"]
+        assert (never.ready, never.resources, never.applied_at, never.drifted) == ("Unknown", None, None, None)

@@ -101,17 +101,14 @@ class _Place:
         return cls(path, trees, revision)
 
     def clone(self) -> Clone:
-        from reconciler.adopting.finding import Clone
+        from reconciler.loop.desired.adoptions import clone_of
 
-        return Clone(lambda directory: self.trees.match(self.revision, [directory]), self.text)
+        return clone_of(self.trees, self.revision)
 
     def text(self, file: str) -> str | None:
-        from reconciler.git.errors import GitError
+        from reconciler.loop.desired.adoptions import text_of
 
-        try:
-            return self.trees.read(self.revision, file).decode()
-        except (GitError, UnicodeDecodeError):
-            return None
+        return text_of(self.trees, self.revision, file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from rbac.access.access import Access
 from rbac.access.subjects import Subject
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import IdentityMode
+from reconciler.adopting.finding import Adoption, Difference
 from reconciler.core.orders import Order
 from reconciler.core.runs import Run, RunId
 from reconciler.core.verdicts import ReviewEffect
@@ -69,6 +70,10 @@ def _no_proposal(_stack: StackId, _ref: str, _asker: Subject) -> Proposal | str:
 
 def _no_access(_ref: str, _asker: Subject) -> Access | str:
     return "what is in force is not known here"
+
+
+def _no_adoptions(_stack: StackId, _differences: Iterable[Difference]) -> list[Adoption]:
+    return []
 
 
 def _no_order(_wanted: Wanted) -> Order:
@@ -155,6 +160,8 @@ class Ports:
     """Returns the run that was for what a stack was at a revision, or at a run's id; else why there is none."""
     proposal: Callable[[StackId, str, Subject], Proposal | str] = _no_proposal
     """Returns what merging a branch or commit would make of a stack, for whom asks; else why no plan may come of it."""
+    adoptions: Callable[[StackId, Iterable[Difference]], list[Adoption]] = _no_adoptions
+    """Returns what to change in Git so that it says what the real world has, for each difference."""
     access_with: Callable[[str, Subject], Access | str] = _no_access
     """Returns the access rules as merging a branch would make them, for whom asks; else why nobody can tell."""
     order: Callable[[Wanted], Order] = _no_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from rbac.identity import LOCAL_OPERATOR
+from reconciler.adopting.finding import Adoption, Difference
 from reconciler.core.orders import Order
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind
@@ -22,6 +23,7 @@ from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.signatures import Signatures
 from reconciler.git.trees import Trees
+from reconciler.loop.desired.adoptions import adoptions
 from reconciler.loop.desired.advance import Advancing
 from reconciler.loop.desired.commits import Admitting, Walking
 from reconciler.loop.desired.earlier import AsItWas, EarlierStacks
@@ -223,6 +225,10 @@ class Follower:
         except (CannotFollow, GitError) as error:
             _log.warning("the access that %s gives cannot be told: %s", ref[:80], error)
             return f"{ref[:80]} cannot be read now: the service's log says why"
+
+    def adoptions(self, stack: StackId, differences: Iterable[Difference]) -> list[Adoption]:
+        """Return what to change in Git so that it says what the real world has."""
+        return adoptions(self.world, self._places, stack, differences)
 
     def order(self, wanted: Wanted, now: datetime) -> Order:
         """Put an instance of a blueprint on a branch, in somebody's name; OperationRefused where that fails."""

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 
 from fastapi import APIRouter
 
+from reconciler.adopting.edits import Edit
+from reconciler.adopting.finding import Adoption
 from reconciler.core.drift import Difference, differences
 from reconciler.core.runs import RunId
 from reconciler.core.state import Observed, StackState
@@ -13,9 +15,9 @@ from reconciler.store.queries import Reading
 from reconciler.store.stored import StackFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_stacks
-from reconciler.web.api.schemas.drift import AttributeJson, DriftJson
+from reconciler.web.api.schemas.drift import AdoptionJson, AttributeJson, DriftJson
 from reconciler.web.api.schemas.shapes import Page
-from reconciler.web.api.stacks import LabelsIn, labels_of
+from reconciler.web.api.stacks import LabelsIn, find_stack, labels_of
 from reconciler.web.ports import Ports
 from spaces.names import StackId
 
@@ -47,6 +49,33 @@ def list_drift(
         found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
         items = [each for stack in found[:limit] for each in _of_stack(reading, stack)]
     return Page(items=items, next=str(found[limit - 1].id) if len(found) > limit else None)
+
+
+@router.get("/stacks/{space}/{name}/adoption")
+def show_adoption(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Page[AdoptionJson]:
+    """Show what to change in Git so that it says what the last check found, by file and line. Nothing is changed."""
+    with ports.store.reading() as reading:
+        stack = find_stack(reading, caller, space, name).id
+    caller.require(Right.DRIFT_READ, stack.space, f"drift of stack {stack}")
+    found = ports.adoptions(stack, [each.model_dump() for each in drift_of(ports, caller, stack)])
+    return Page(items=[_adoption(each) for each in found])
+
+
+def _adoption(adoption: Adoption) -> AdoptionJson:
+    how = adoption.how
+    edit = isinstance(how, Edit)
+    return AdoptionJson(
+        address=adoption.address,
+        attribute=adoption.attribute,
+        was=adoption.was,
+        is_=adoption.now,
+        file=how.file,
+        line=how.line or None,
+        in_source=adoption.in_source,
+        change="edit" if edit else "byHand",
+        new=how.new if isinstance(how, Edit) else None,
+        how=f"write {how.new}" if isinstance(how, Edit) else how.why,
+    )
 
 
 def drift_of(ports: Ports, caller: Caller, stack: StackId) -> list[DriftJson]:

@@ -145,6 +145,13 @@ def explain_page(  # noqa: PLR0917
     return render(request, viewer, "explain.html", nav="stacks", space=space, name=name, **shown)
 
 
+@router.get("/{space}/{name}/adopt")
+def adopt_page(request: Request, ports: PortsIn, viewer: ViewerIn, space: str, name: str) -> Response:
+    """Show what to change in Git so that it says what the real world has."""
+    found = drift.show_adoption(ports, viewer.caller, space, name)
+    return render(request, viewer, "adopt.html", nav="stacks", stack=f"{space}/{name}", items=found.items)
+
+
 @router.post("/{space}/{name}/{verb}")
 def act(  # noqa: PLR0917
     request: Request, ports: PortsIn, viewer: ViewerIn, space: str, name: str, verb: str, sent: OwnFieldsIn

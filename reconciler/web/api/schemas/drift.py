@@ -33,3 +33,22 @@ class DriftJson(Shape):
     attributes: list[AttributeJson]
     run: str
     at: datetime
+
+
+class AdoptionJson(Shape):
+    """One value that differs, and where Git says it. `attribute` null: the resource as a whole.
+
+    `change`: `edit` where the text at `line` of `file` is to be `new`; `byHand` where `how` says what to do.
+    `inSource`: the file lies in the repository of the stack's source, otherwise in that of the configuration.
+    """
+
+    address: str
+    attribute: str | None
+    was: Any
+    is_: Any = Field(alias="is")
+    file: str | None
+    line: int | None
+    in_source: bool
+    change: str
+    new: str | None
+    how: str

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
+from reconciler.adopting.edits import ByHand, Edit
+from reconciler.adopting.finding import Adoption, Difference
 from reconciler.core.runs import Run, RunStatus
+from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import AuditEvent
 from reconciler.web.pages.render import address
 from reconciler.web.ports import Ports
+from spaces.names import StackId
 from tests.factories import NOW, REVISION, a_run, a_run_id, a_stack
 from tests.integration.web.pages.fleet import BASE, CANARY, LOG, configuration, put_fleet
 from tests.integration.web.pages.person import Page, Person
+from tests.integration.web.warm import WarmApp
 
 AsUser = Callable[[str], Person]
 
@@ -45,6 +50,8 @@ def every_page(runs: dict[str, Run]) -> list[str]:
         "/stacks/production/network",
         "/stacks/production/base",
         "/stacks/production/drifted",
+        "/stacks/production/drifted/adopt",
+        "/notifications",
         "/runs",
         run,
         f"{run}?find=xss",
@@ -279,6 +286,28 @@ def test_resources_are_grouped_and_what_several_stacks_have_is_marked(
     assert "root/" not in rita.see("/resources?group=stack").text
     # Who made it, for those who may read runs.
     assert f"/runs/{runs['waiting'].id}" in rita.see("/resources?stack=production/network").links
+
+
+def test_what_to_change_in_git_is_shown_for_drift(ports: Ports, runs: dict[str, Run], as_user: AsUser) -> None:
+    assert "/stacks/production/drifted/adopt" in as_user("rita").see("/stacks/production/drifted").links
+    assert "found nothing that differs" in as_user("rita").see("/stacks/production/network/adopt").text
+    assert as_user("nobody").see("/stacks/production/drifted/adopt").status == 404
+
+    asked = []
+
+    def adoptions(stack: StackId, differences: Iterable[Difference]) -> list[Adoption]:
+        asked.extend(differences)
+        edit = Edit(f"{CANARY}.tf", 3, 4, f'"{CANARY}"', 7)
+        return [
+            Adoption(CANARY, CANARY, CANARY, [CANARY], edit, in_source=True),
+            Adoption(CANARY, None, None, None, ByHand(CANARY)),
+        ]
+
+    with Person(WarmApp(replace(ports, adoptions=adoptions, metrics=Metrics()))) as operator:
+        page = operator.see("/stacks/production/drifted/adopt")
+    check_markup(page)
+    assert asked[0]["attributes"][0]["is"] == CANARY
+    assert f"{CANARY}.tf :7".replace(" ", "") in page.text.replace(" ", "")
 
 
 def test_a_growing_log_goes_on_where_it_was(operator: Person, runs: dict[str, Run]) -> None:

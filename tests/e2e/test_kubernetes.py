@@ -201,3 +201,14 @@ def test_a_lost_node_is_a_lost_worker(repo: Repo, station: Station, node: Node, 
             eventually(lambda: run_of(server)["status"] == "interrupted", 60)
             assert "has not been heard of" in str(run_of(server)["message"])
         assert lines(seen) == ["began"]
+
+
+def test_a_pod_that_is_killed_says_how_it_ended(repo: Repo, station: Station, node: Node, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    station.settings["worker_lease"] = 120
+    repo.commit({"p.yaml": pool(), "a.yaml": a_script("a", slow(tmp_path, 300), workerPool="pods")})
+    with station.serving() as server:
+        eventually(lambda: lines(seen) == ["began"], 90)
+        node.kill()
+        eventually(lambda: run_of(server)["status"] == "interrupted", 60)
+        assert run_of(server)["message"] == "its pod ended: Error (exit code 9)"

@@ -31,6 +31,7 @@ _LOOK = 0.1
 
 class Process(Protocol):
     pid: int
+    returncode: int | None
 
     def poll(self) -> int | None: ...
 
@@ -103,6 +104,12 @@ class Node:
         self._thread = threading.Thread(target=self._keep_looking, name="node", daemon=True)
         self._thread.start()
 
+    def kill(self) -> None:
+        """Kill all that runs in the pods, as the kernel does where there is no memory left."""
+        for pid in self._everything():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def log(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
@@ -110,17 +117,15 @@ class Node:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(20)
-        processes = [each for container in self._containers.values() for each in container.processes]
-        started = [process.pid for process in processes if process.poll() is None]
-        for pid in {*started, *self._everything()}:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for process in processes:
-            process.wait(20)
+        self.kill()
+        for container in self._containers.values():
+            for process in container.processes:
+                process.wait(20)
 
     def _everything(self) -> list[int]:
-        """Find what the pods' processes have started: all of it has a directory of this node in its PATH."""
-        mark, found = os.fsencode(self.folder / "bin"), []
+        """Find the pods' processes, and what they have started: that has a directory of this node in its PATH."""
+        processes = [each for container in self._containers.values() for each in container.processes]
+        mark, found = os.fsencode(self.folder / "bin"), [each.pid for each in processes if each.returncode is None]
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal() and int(entry.name) != os.getpid():
                 with suppress(OSError):

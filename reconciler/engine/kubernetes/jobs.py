@@ -36,8 +36,10 @@ from spaces.model.kubernetes_pool import KubernetesPool
 
 _log = logging.getLogger(__name__)
 
+_NOTICE = 0.2
+"""The seconds until a new leg is seen."""
 _LOOK = 1.0
-"""The seconds between two looks while a pod has yet to begin."""
+"""The seconds between two looks at a cluster while a pod has yet to begin."""
 _CALM = 5.0
 """And while all of them are at work."""
 _IDLE = 60.0
@@ -93,13 +95,16 @@ class JobCarrier:
                 cluster.close()
 
     def _keep_looking(self) -> None:
-        while not self._closing.wait(_LOOK):
+        pause = _NOTICE
+        while not self._closing.wait(pause):
             try:
+                pause = _NOTICE if self.pools() or self._carried else _CALM
                 if self.ready():
                     self.step(time.monotonic())
             except Exception:  # noqa: BLE001 - it is logged
                 # Whatever it was, the other pools' legs must go on; those of this one have their leases.
                 _log.exception("the Jobs of Kubernetes could not be looked after")
+                pause = _CALM
 
     def step(self, now: float) -> None:
         """Look once at every cluster where there is something to do."""
@@ -116,7 +121,8 @@ class JobCarrier:
         self._said = {which: said for which, said in self._said.items() if which in known}
         self._deleted &= known
         for place, theirs in places.items():
-            if now - self._looked.get(place, float("-inf")) >= self._pause(theirs):
+            pause = _LOOK if place in self._trouble else self._pause(theirs)
+            if now - self._looked.get(place, float("-inf")) >= pause:
                 self._looked[place] = now
                 self._look(place, theirs, now)
 
@@ -124,9 +130,10 @@ class JobCarrier:
         """Return how long to leave a place alone."""
         pause = _CALM if self._late else _IDLE
         for leg, _pool in legs:
-            if leg.worker is None or (leg.canceled and leg.which not in self._deleted):
+            fresh = leg.worker is None and leg.which not in self._carried and leg.which not in self._said
+            if fresh or (leg.canceled and leg.which not in self._deleted):
                 return 0.0
-            pause = _CALM
+            pause = min(pause, _LOOK if leg.worker is None else _CALM)
         return pause
 
     def _look(self, place: Place, legs: list[tuple[Handout, KubernetesPool]], now: float) -> None:

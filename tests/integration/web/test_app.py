@@ -88,6 +88,9 @@ ROUTES = [
     ("GET", "/blueprints"),
     ("GET", "/blueprints/production/network"),
     ("POST", "/blueprints/production/network/render"),
+    ("POST", "/blueprints/production/network/order"),
+    ("GET", "/blueprint-orders"),
+    ("GET", "/blueprint-orders/05"),
     ("GET", "/blueprint-instances"),
     ("GET", "/blueprint-instances/production/network"),
     ("GET", "/blueprint-instances/production/network/render"),
@@ -102,6 +105,11 @@ ROUTES = [
     ("GET", "/access/settings"),
     ("GET", "/access/who"),
     ("GET", "/access/of"),
+    ("GET", "/access/changes"),
+    ("GET", "/resources/groups"),
+    ("GET", "/notifications"),
+    ("GET", "/notifications/waiting"),
+    ("POST", "/notifications/06/resend"),
     ("GET", "/held"),
     ("GET", "/held/03"),
     ("POST", "/held/03/approve"),
@@ -119,6 +127,7 @@ OPEN = {("POST", "/api/v1/login"), ("POST", "/api/v1/login/token")}
 
 RUNNER = {
     ("POST", "/api/runner/v1/pools/{space}/{name}/claim"),
+    ("POST", "/api/runner/v1/pools/{space}/{name}/hello"),
     ("GET", "/api/runner/v1/leg/tree"),
     ("PUT", "/api/runner/v1/leg/saved"),
     *(("POST", f"/api/runner/v1/leg/{verb}") for verb in ("take", "beat", "log", "end")),
@@ -171,7 +180,9 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
             .replace("/01", "/{run}")
             .replace("/02", "/{token}")
             .replace("/03", "/{held}")
-            .replace("/04", "/{version}"),
+            .replace("/04", "/{version}")
+            .replace("/05", "/{commit}")
+            .replace("/06", "/{number}"),
         )
         for method, path in ROUTES
     }

@@ -37,6 +37,7 @@ ROUTES = [
     ("GET", "/stacks/production/network/resources"),
     ("GET", "/stacks/production/network/outputs"),
     ("GET", "/stacks/production/network/effective"),
+    ("GET", "/stacks/production/network/adoption"),
     ("POST", "/stacks/production/network/runs"),
     ("POST", "/stacks/production/network/destroy"),
     ("POST", "/stacks/production/network/suspend"),
@@ -198,6 +199,8 @@ def test_openapi_describes_exactly_these_routes(client: Client) -> None:
                 if answer.get("content") == {"application/problem+json": {"schema": {"$ref": PROBLEM}}}
             }
             sent = {"401", "404", "405", "422", "429", "503", *(["409"] if method != "get" else [])}
+            matches = any(each["name"] == "If-Match" for each in description.get("parameters", ()))
+            sent |= {"412"} if matches else set()
             assert problems == (sent if path.startswith("/api/") else set())
 
 

@@ -150,6 +150,30 @@ def test_the_table_is_filtered_while_one_types(tab: Any, store: SqlStore, troubl
     assert troubles == []
 
 
+ACTIONS = [
+    ("/runs/{failed}", "Retry", "button:text-is('Cancel')"),
+    ("", "Cancel", "text=Canceled by operator"),
+    ("/stacks/production/base", "Suspend", "button:text-is('Resume')"),
+    ("/stacks/production/base", "Resume", "button:text-is('Suspend')"),
+    ("/stacks/production/base", "Run now", "text=Requested by operator"),
+    ("/stacks/production/drifted", "Plan only", "text=Plan requested by operator"),
+    ("/runs/{waiting}", "Confirm and destroy", "text=operator has confirmed it"),
+    ("/service", "Ask the doctor", "h2:has-text('What the doctor finds')"),
+    ("/held/held-1", "Approve", "text=approved"),
+]
+"""A page (empty: the one that is open), the button that is pressed there, and what is seen then."""
+
+
+def test_every_kind_of_button_is_pressed(tab: Any, store: SqlStore, troubles: list[str]) -> None:
+    runs = {name: run.id for name, run in put_fleet(store).items()}
+    for path, button, then in ACTIONS:
+        if path:
+            tab.goto(path.format(**runs))
+        tab.get_by_role("button", name=button, exact=True).first.click()
+        tab.wait_for_selector(then)
+    assert troubles == []
+
+
 def test_pages_can_be_read_and_used_without_javascript(chromium: Any, server: HttpServer, store: SqlStore) -> None:
     runs = put_fleet(store)
     context = chromium.new_context(base_url=server.url, java_script_enabled=False)

@@ -175,7 +175,8 @@ class SqlReading(
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
         statuses = frozenset(wanted.statuses) if wanted.statuses is not None else None
-        query = statements.newest_runs(statuses, frozenset(wanted.kinds) if wanted.kinds is not None else None)
+        kinds = frozenset(wanted.kinds) if wanted.kinds is not None else None
+        query = statements.newest_runs(statuses if wanted.stack is None else None, kinds)
         if wanted.labels:
             query = query.where(*_label_conditions(wanted.labels))
         if wanted.stack is not None:
@@ -183,6 +184,9 @@ class SqlReading(
             if key is None:
                 return []
             query = query.where(runs.c.stack_id == key)
+            if statuses is not None:
+                # Not the bare column: SQLite would go through all runs of one status, not through those of the stack.
+                query = query.where(func.coalesce(runs.c.status, "").in_(sorted(statuses)))
         if wanted.spaces is not None:
             query = query.where(among(self._connection, stacks.c.space, wanted.spaces))
         if wanted.ending is not None:

@@ -1,8 +1,9 @@
-"""The start of a service on 10,000 stacks that it already knows: read, check, compare; and its memory."""
+"""The start of a service on 10,000 stacks that it already knows: read, check, compare; its memory, and it at rest."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from bench.repositories import build
 STACKS = 10_000
 ROUNDS = 5
 _READY_SECONDS = 60.0
+_SETTLE_SECONDS, _REST_SECONDS = 10, 30
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
@@ -39,9 +41,10 @@ def measure(scratch: Path) -> Iterator[Figure]:
     # As after an update to a version that reads files in another way.
     yield Figure("  where nothing is remembered of any file", unread, "s", events, against)
     yield Figure("  the first start of all, fetch included", empty, "s", events, against)
-    restart = _serve(repository.url, data_dir, scratch)
+    restart, at_rest = _serve(repository.url, data_dir, scratch, rest=_REST_SECONDS)
     yield Figure("memory of `station serve`, restarted", restart, "MB", limit=300, kind=Limit.AT_MOST)
-    fresh = _serve(repository.url, scratch / "fresh", scratch)
+    yield Figure("  of one processor, at rest for 30 s", at_rest, "%", limit=1, kind=Limit.AT_MOST)
+    fresh, _ = _serve(repository.url, scratch / "fresh", scratch)
     yield Figure("  the first start of all, with runs", fresh, "MB", limit=300, kind=Limit.AT_MOST)
 
 
@@ -74,8 +77,11 @@ def _events(files: list[bytes]) -> float:
     return timed(parse)
 
 
-def _serve(url: str, data_dir: Path, scratch: Path) -> float:
-    """Start the service, wait until it is ready, scrape it, and return its peak memory in MB."""
+def _serve(url: str, data_dir: Path, scratch: Path, rest: float = 0) -> tuple[float, float]:
+    """Start the service, wait until it is ready, and scrape it.
+
+    Return its peak memory in MB, and how many percent of a processor it takes in `rest` seconds without any work.
+    """
     command = [sys.executable, "-m", "reconciler", "serve", "--config-url", url, "--data-dir", str(data_dir)]
     log = scratch / "serve.log"
     with log.open("w", encoding="utf-8") as output:
@@ -88,10 +94,22 @@ def _serve(url: str, data_dir: Path, scratch: Path) -> float:
         for path in ("/metrics", "/readyz"):
             urllib.request.urlopen(address + path, timeout=_READY_SECONDS).read()
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+        memory = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+        if not rest:
+            return memory, 0
+        time.sleep(_SETTLE_SECONDS)
+        before = _seconds(process.pid)
+        time.sleep(rest)
+        return memory, 100 * (_seconds(process.pid) - before) / rest
     finally:
         process.terminate()
         process.wait()
+
+
+def _seconds(pid: int) -> float:
+    """Return the seconds of the processor that a process and its ended children have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-from reconciler.addresses import check_secure_url
+from rbac.identity import Forge
+from reconciler.addresses import check_public_url, check_secure_url, public_issuer
 
 
 def _listed(value: object) -> object:
@@ -71,6 +72,17 @@ def _mail_server(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    check_public_url(value)
+    return value
+
+
+def _forges(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        Forge.parse(text)
+    return value
+
+
 def _worker_url(value: str) -> str:
     try:
         check_secure_url(value)
@@ -87,3 +99,6 @@ InRepository = Annotated[str, AfterValidator(_in_repository)]
 ListenAddress = Annotated[str, AfterValidator(_loopback)]
 MailServer = Annotated[str, AfterValidator(_mail_server)]
 WorkerUrl = Annotated[str, AfterValidator(_worker_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+IssuerUrl = Annotated[str, AfterValidator(public_issuer)]
+Forges = Annotated[Texts, AfterValidator(_forges)]

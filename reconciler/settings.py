@@ -25,14 +25,17 @@ from pydantic import (
 
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import Admins, Forge, IdentityMode
-from reconciler.addresses import check_public_url, check_secure_url, http_url, public_issuer
+from reconciler.addresses import check_secure_url, http_url
 from reconciler.setting_sources import DATA_DIR, SettingsError, gather
 from reconciler.setting_values import (
     Directories,
+    Forges,
     InRepository,
+    IssuerUrl,
     ListenAddress,
     MailServer,
     Networks,
+    PublicUrl,
     SearchPath,
     Texts,
     WorkerUrl,
@@ -124,7 +127,7 @@ class Settings(BaseModel):
         description="A file with the secret, of 16 characters or more, with which Git servers sign webhooks to "
         "/hooks/…. Without it no webhooks are taken.",
     )
-    public_url: str | None = Field(
+    public_url: PublicUrl | None = Field(
         None, description="The address under which people reach the page, such as https://station.example.com."
     )
     oidc_issuer: str | None = Field(
@@ -193,7 +196,7 @@ class Settings(BaseModel):
         description="The directory of age keys that open SOPS files, with a directory for each space, by its path. "
         "Documents of a space open files with its keys alone.",
     )
-    issuer_url: str | None = Field(
+    issuer_url: IssuerUrl | None = Field(
         None,
         description="The URL under which clouds find the keys of run tokens: https, without a port. "
         "Default: runs get no tokens, and stacks with cloud integrations are not run.",
@@ -208,7 +211,7 @@ class Settings(BaseModel):
         description="The first admins: names of users, public keys, or addresses if identity is committer. "
         "The repository cannot remove them.",
     )
-    identity_forges: Texts = Field(
+    identity_forges: Forges = Field(
         (),
         description="Keys with which a Git server signs the merges it makes, each as `author KEY` or `committer KEY`; "
         "the word names the line of the commit that says whose it is.",
@@ -286,18 +289,6 @@ class Settings(BaseModel):
 
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("issuer_url")
-    @classmethod
-    def _public(cls, value: str | None) -> str | None:
-        return None if value is None else public_issuer(value)
-
-    @field_validator("public_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_public_url(value)
-        return value
-
     @field_validator("oidc_issuer")
     @classmethod
     def _provider(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -325,13 +316,6 @@ class Settings(BaseModel):
         # A wrong identity has its own message.
         if "identity" in info.data:
             Admins.parse(value, info.data["identity"])
-        return value
-
-    @field_validator("identity_forges")
-    @classmethod
-    def _forges_readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            Forge.parse(text)
         return value
 
     def model_post_init(self, context: Any, /) -> None:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import and_, delete, or_, select
 
-from reconciler.store import rows, tables
+from reconciler.store import rows, service_tables
 from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.stored import Lease
 
-_LEASES = tables.leases
+_LEASES = service_tables.leases
 
 
 class LeaseReading(ReadingBase):

@@ -20,8 +20,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, select, text, update
 
 from reconciler.store.connections import for_writing
+from reconciler.store.service_tables import services, usable
 from reconciler.store.stored import StoreBusy, StoreError
-from reconciler.store.tables import SCHEMA_VERSION, VERSION_TABLE, metadata, services, usable
+from reconciler.store.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
 
 AT_WORK = timedelta(minutes=1)
 """For how long after its last word a service counts as one that is at work."""

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 
-from reconciler.store import rows, tables
+from reconciler.store import rows, service_tables
 from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.selecting import POSTGRES
 from reconciler.store.stored import ServiceSeen
 from reconciler.store.tables import SCHEMA_VERSION
 from reconciler.store.texts import cleaned
 
-_SERVICES = tables.services
+_SERVICES = service_tables.services
 _FORGOTTEN = timedelta(days=1)
 """After so long without a word a service is not listed any more."""
 
@@ -33,7 +33,7 @@ class ServiceReading(ReadingBase):
 
     def oldest_schema(self) -> str:
         """Return the oldest schema that a program may know to use the database as it is now."""
-        return str(self._connection.execute(select(tables.usable.c.oldest)).scalar_one())
+        return str(self._connection.execute(select(service_tables.usable.c.oldest)).scalar_one())
 
     def clock(self, now: datetime) -> datetime:
         """Return the time of the database's own clock, which all services share; `now` where it has none."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from reconciler.store import access_tables
+from reconciler.store import access_tables, columns, service_tables
 from reconciler.store.columns import KEY, NAME
 
 SCHEMA_VERSION = "0031"
@@ -36,8 +36,10 @@ ACTIVE_WRITING = (
 
 IN_LINE = "line IS NOT NULL"
 
-metadata = access_tables.api_tokens.metadata
-"""Of all tables. It is taken from the tables of access, so that these are always in it."""
+metadata = columns.metadata
+"""Of all tables: those of this module, and of the modules named below, which are in it once they are imported."""
+
+_FURTHER = (access_tables, service_tables)
 
 configuration = Table(
     "configuration",
@@ -343,35 +345,6 @@ tokens = Table(
     Column("stack_id", KEY, ForeignKey("stacks.id"), nullable=False),
     Column("run_id", NAME, ForeignKey("runs.id"), nullable=False),
 )
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("name", NAME, primary_key=True),
-    Column("holder", Text, nullable=False),
-    Column("until", BigInteger, nullable=False),
-)
-"""What only one service at a time does, and which one until when."""
-
-services = Table(
-    "services",
-    metadata,
-    Column("holder", NAME, primary_key=True),
-    Column("host", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("schema", Text, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
-    Column("asked_at", BigInteger, nullable=False, server_default=text("0")),
-)
-"""The services that are at work. `schema` is the newest that each knows."""
-
-usable = Table(
-    "usable",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("oldest", Text, nullable=False),
-)
-"""One row: the oldest schema that a program may know to use the database. Migrations say what it is after them."""
 
 audit = Table(
     "audit",

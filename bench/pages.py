@@ -127,7 +127,7 @@ async def _ask(ports: Ports, token: str, paths: dict[str, str]) -> dict[str, tup
 
 def _ports(store: SqlStore, size: Size) -> tuple[Ports, str]:
     names = [f"s{number:04}" for number in range(size.spaces)]
-    documents = examine_files({f"{name}/all.yaml": _space(name) for name in names}).documents
+    documents = examine_files({f"{name}/space.yaml": _space(name) for name in names}).documents
     binding = RoleBindingSpec.model_validate({"role": "operator", "subjects": [{"user": "ada"}]})
     bindings = {ResourceRef(Kind.ROLE_BINDING, SpaceName(name), "ada"): binding for name in names[: size.mine]}
     access = Access.compile(AccessDocuments(users={"ada": UserSpec()}, bindings=bindings), documents.tree, (), NOW)

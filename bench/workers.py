@@ -20,7 +20,7 @@ from reconciler.engine.local import LocalEngine
 from reconciler.engine.placing import Machine
 from reconciler.web.tokens import operator_token
 from reconciler.worker.messages import Messages
-from reconciler.worker.service import Service
+from reconciler.worker.service import ServiceClient
 from reconciler.worker.worker import Worker
 from tests.needs import missing
 from tests.tools.brokers import Redis, running
@@ -77,7 +77,7 @@ def _all_synced(opened: Installation) -> bool:
 
 
 def _worker(directory: Path, url: str, data_dir: Path, requests: list[httpx.Request]) -> Worker:
-    service = Service(url, operator_token(data_dir), trust_env=False)
+    service = ServiceClient(url, operator_token(data_dir), trust_env=False)
     service.client.event_hooks["request"].append(requests.append)
     return Worker("root/far", "bench", PLACES, service, LocalEngine(directory), Machine(directory, "/usr/bin:/bin"))
 

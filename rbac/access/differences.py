@@ -26,7 +26,7 @@ class Gain(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class GrantDifference:
     """Actions that one subject gains or loses in a space, and likewise in `below` spaces under it."""
 
     subject: Subject
@@ -40,14 +40,14 @@ class Difference:
 _Changed = dict[tuple[SpaceName, Action], Gain]
 
 
-def differences(before: Access, after: Access) -> tuple[Difference, ...]:
+def differences(before: Access, after: Access) -> tuple[GrantDifference, ...]:
     """Return the changed rights of users, API keys, stacks and groups without members, by subject and space.
 
     A new space is compared with the space above it, so that rights which simply extend to it are not listed.
     """
     moved = _moved(before.tree, after.tree)
     with_members = {group for groups in after.grants.groups_of.values() for group in groups}
-    rows: list[Difference] = []
+    rows: list[GrantDifference] = []
     for name in sorted(before.grants.known | after.grants.known):
         kind, _, bare = name.partition(":")
         subject = Subject(SubjectKind(kind), bare)
@@ -108,7 +108,7 @@ def _counterpart(space: SpaceName, tree: SpaceTree, other: SpaceTree) -> SpaceNa
     return next((ancestor for ancestor in other.lineage(space) if tree.exists(ancestor)), space)
 
 
-def _group(before: Access, after: Access, subject: Subject, changed: _Changed) -> Iterator[Difference]:
+def _group(before: Access, after: Access, subject: Subject, changed: _Changed) -> Iterator[GrantDifference]:
     """Yield one difference for each topmost space and each reason."""
     rows: dict[tuple[SpaceName, Gain, str], set[Action]] = {}
     for (space, action), verb in sorted(changed.items()):
@@ -121,4 +121,4 @@ def _group(before: Access, after: Access, subject: Subject, changed: _Changed) -
     for (space, verb, because), actions in rows.items():
         tree = (after if verb is Gain.GAINS else before).tree
         below = [name for name in tree.subtree(space)[1:] if any(changed.get((name, a)) is verb for a in actions)]
-        yield Difference(subject, space, verb, frozenset(actions), because, len(below))
+        yield GrantDifference(subject, space, verb, frozenset(actions), because, len(below))

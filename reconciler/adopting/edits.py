@@ -28,7 +28,7 @@ class ByHand:
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class Default:
     """A value that is somebody else's word: by which name, and where its default stands, if it has a plain one."""
 
     name: str

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml.nodes import Node
 
 from reconciler.adopting import yaml_scalars
-from reconciler.adopting.edits import ByHand, Edit, Variable
+from reconciler.adopting.edits import ByHand, Default, Edit
 from reconciler.adopting.templates import find_property
 from reconciler.adopting.terraform_code import find_attribute
 from reconciler.tools.kubernetes.manifests import KUSTOMIZATIONS
@@ -111,7 +111,7 @@ class Finding:
         prefix = "" if directory == "." else f"{directory}/"
         tofu = str(stack.spec.tool) == "opentofu"
         found = find_attribute(texts, address, str(path[0]), was, now, tofu=tofu)
-        if isinstance(found, Variable):
+        if isinstance(found, Default):
             given = stack.env.get(f"TF_VAR_{found.name}")
             if given is not None:
                 return self._of_document(given, f"TF_VAR_{found.name}", was, now), False
@@ -133,7 +133,7 @@ class Finding:
         if text is None:
             return ByHand("the template is not in the source", file), True
         found = find_property(file, text, address, path, was, now)
-        if not isinstance(found, Variable):
+        if not isinstance(found, Default):
             return found, True
         given = stack.env.get(f"CF_PARAM_{found.name}")
         if given is not None:

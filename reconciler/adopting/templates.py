@@ -6,7 +6,7 @@ from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from reconciler.adopting.edits import ByHand, Edit, Variable, line_at
+from reconciler.adopting.edits import ByHand, Default, Edit, line_at
 from reconciler.adopting.yaml_scalars import Path, documents, node_at, replace_scalar
 
 _STANDARD = "tag:yaml.org,2002:"
@@ -14,7 +14,7 @@ _STANDARD = "tag:yaml.org,2002:"
 
 def find_property(  # noqa: PLR0917
     file: str, text: str, resource: str, path: Path, was: Any, now: Any
-) -> Edit | ByHand | Variable:
+) -> Edit | ByHand | Default:
     """Return where a property of a resource, by its logical id, is said; JSON is read as the YAML that it is."""
     found = list(documents(text))
     if len(found) != 1:
@@ -29,7 +29,7 @@ def find_property(  # noqa: PLR0917
         how = None
         if default is not None:
             how = replace_scalar(file, text, template, ("Parameters", parameter, "Default"), was, now, as_text=True)
-        return Variable(parameter, file, line, how)
+        return Default(parameter, file, line, how)
     if not str(node.tag).startswith(_STANDARD) or isinstance(now, dict | list) or now is None or was is None:
         return ByHand("a function gives it, or it is no single value", file, line)
     return replace_scalar(file, text, template, place, was, now)

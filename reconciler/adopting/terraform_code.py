@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.adopting.edits import ByHand, Edit, Variable, line_at
+from reconciler.adopting.edits import ByHand, Default, Edit, line_at
 from reconciler.tools.terraform.code import code_files
 from reconciler.tools.terraform.hcl_scan import Block, Expression, Header, Text, scan
 from reconciler.tools.terraform.variables import expression
@@ -27,7 +27,7 @@ class _Said:
 
 def find_attribute(
     files: Mapping[str, str], address: str, name: str, was: Any, now: Any, *, tofu: bool
-) -> Edit | ByHand | Variable:
+) -> Edit | ByHand | Default:
     """Return where an attribute of a resource is said; `files` are the texts of the module's directory, by name."""
     named = _ADDRESS.fullmatch(address)
     if named is None:
@@ -42,7 +42,7 @@ def find_attribute(
         case re.Match() as found if (variable := found["variable"]) is not None:
             default = _find(files, ("variable", variable), "default", tofu=tofu)
             how = _edit(default, was, now) if isinstance(default, _Said) else default
-            return Variable(variable, said.file, line_at(said.text, said.found.at), how)
+            return Default(variable, said.file, line_at(said.text, said.found.at), how)
         case _:
             return _edit(said, was, now)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class Entry(NamedTuple):
+class Listed(NamedTuple):
     """One command: the module that holds it, its line in the list, and its name in the module."""
 
     module: str
@@ -32,47 +32,47 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Entry("reconciler.cli.demo", "Show a complete example on this machine, in a scratch directory."),
-    "init": Entry("reconciler.cli.init", "Create a new configuration repository to start from."),
-    "validate": Entry("reconciler.cli.validate", "Report every error in a configuration repository."),
-    "diff": Entry("reconciler.cli.diff", "Show what merging a branch would do, and why."),
-    "serve": Entry("reconciler.cli.serve", "Run the service: watch, reconcile, serve the page and the API."),
-    "reconcile": Entry("reconciler.cli.reconcile", "Reconcile once until nothing is left to do, then exit."),
-    "worker": Entry("reconciler.cli.worker", "Do the runs of a worker pool on this machine, for a service elsewhere."),
-    "render": Entry("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
-    "blueprint": Entry("reconciler.cli.blueprint", "List blueprints, their inputs and the documents they make."),
-    "open": Entry("reconciler.cli.open", "Open the page in a browser."),
-    "login": Entry("reconciler.cli.login", "Sign in to a service, and keep a token for it."),
-    "logout": Entry("reconciler.cli.login", "Forget the token for a service.", "logout"),
-    "status": Entry("reconciler.cli.status", "Show the state of the service and its configuration."),
-    "stacks": Entry("reconciler.cli.stacks", "List stacks."),
-    "stack": Entry("reconciler.cli.stack", "Show a stack, run it, suspend it, lock it, pin it and more."),
-    "runs": Entry("reconciler.cli.runs", "List runs."),
-    "run": Entry("reconciler.cli.run", "Show a run, confirm it, cancel it, review it and more."),
-    "rollout": Entry("reconciler.cli.rollout", "List revisions on their way to many stacks; resume a paused one."),
-    "queue": Entry("reconciler.cli.queue", "List what runs, what waits in the queue, and why."),
-    "revisions": Entry("reconciler.cli.revisions", "List the last revisions and how far each got."),
-    "pool": Entry("reconciler.cli.pool", "List the worker pools and how full they are; drain and resume one."),
-    "resources": Entry("reconciler.cli.resources", "List the resources of all stacks."),
-    "task": Entry("reconciler.cli.task", "Run a command in a stack's directory and environment."),
-    "drift": Entry("reconciler.cli.drift", "List drift; check a stack for drift now."),
-    "fetch": Entry("reconciler.cli.fetch", "Make the service fetch its repositories now."),
-    "tfstate": Entry("reconciler.cli.tfstate", "List, download, upload and roll back a stack's tfstate."),
-    "policy": Entry("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
-    "held": Entry("reconciler.cli.held", "List, show and approve held changes."),
-    "explain": Entry("reconciler.cli.explain", "Show why a stack is what it is, from the commit to the apply."),
-    "audit": Entry("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),
-    "access": Entry("reconciler.cli.access", "Ask who may do what, where, and why."),
-    "token": Entry("reconciler.cli.token", "Create, list and revoke API tokens."),
-    "seal": Entry("reconciler.cli.seal", "Encrypt a secret for one place in the configuration."),
-    "backup": Entry("reconciler.cli.backup", "Write everything that the database holds into a file."),
-    "restore": Entry("reconciler.cli.restore", "Bring a backup into an empty database; nothing runs at first."),
-    "migrate": Entry("reconciler.cli.migrate", "Move from SQLite to PostgreSQL."),
-    "oidc": Entry("reconciler.cli.oidc", "Print what clouds need to check run tokens; rotate the keys."),
-    "doctor": Entry("reconciler.cli.doctor", "Check that everything the service needs is in place."),
-    "api": Entry("reconciler.cli.api", "Send any request to the API."),
-    "completion": Entry("reconciler.cli.completion", "Print what makes a shell complete commands, stacks and runs."),
-    "schema": Entry("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
+    "demo": Listed("reconciler.cli.demo", "Show a complete example on this machine, in a scratch directory."),
+    "init": Listed("reconciler.cli.init", "Create a new configuration repository to start from."),
+    "validate": Listed("reconciler.cli.validate", "Report every error in a configuration repository."),
+    "diff": Listed("reconciler.cli.diff", "Show what merging a branch would do, and why."),
+    "serve": Listed("reconciler.cli.serve", "Run the service: watch, reconcile, serve the page and the API."),
+    "reconcile": Listed("reconciler.cli.reconcile", "Reconcile once until nothing is left to do, then exit."),
+    "worker": Listed("reconciler.cli.worker", "Do the runs of a worker pool on this machine, for a service elsewhere."),
+    "render": Listed("reconciler.cli.render", "Show a stack's effective configuration and where it comes from."),
+    "blueprint": Listed("reconciler.cli.blueprint", "List blueprints, their inputs and the documents they make."),
+    "open": Listed("reconciler.cli.open", "Open the page in a browser."),
+    "login": Listed("reconciler.cli.login", "Sign in to a service, and keep a token for it."),
+    "logout": Listed("reconciler.cli.login", "Forget the token for a service.", "logout"),
+    "status": Listed("reconciler.cli.status", "Show the state of the service and its configuration."),
+    "stacks": Listed("reconciler.cli.stacks", "List stacks."),
+    "stack": Listed("reconciler.cli.stack", "Show a stack, run it, suspend it, lock it, pin it and more."),
+    "runs": Listed("reconciler.cli.runs", "List runs."),
+    "run": Listed("reconciler.cli.run", "Show a run, confirm it, cancel it, review it and more."),
+    "rollout": Listed("reconciler.cli.rollout", "List revisions on their way to many stacks; resume a paused one."),
+    "queue": Listed("reconciler.cli.queue", "List what runs, what waits in the queue, and why."),
+    "revisions": Listed("reconciler.cli.revisions", "List the last revisions and how far each got."),
+    "pool": Listed("reconciler.cli.pool", "List the worker pools and how full they are; drain and resume one."),
+    "resources": Listed("reconciler.cli.resources", "List the resources of all stacks."),
+    "task": Listed("reconciler.cli.task", "Run a command in a stack's directory and environment."),
+    "drift": Listed("reconciler.cli.drift", "List drift; check a stack for drift now."),
+    "fetch": Listed("reconciler.cli.fetch", "Make the service fetch its repositories now."),
+    "tfstate": Listed("reconciler.cli.tfstate", "List, download, upload and roll back a stack's tfstate."),
+    "policy": Listed("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
+    "held": Listed("reconciler.cli.held", "List, show and approve held changes."),
+    "explain": Listed("reconciler.cli.explain", "Show why a stack is what it is, from the commit to the apply."),
+    "audit": Listed("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),
+    "access": Listed("reconciler.cli.access", "Ask who may do what, where, and why."),
+    "token": Listed("reconciler.cli.token", "Create, list and revoke API tokens."),
+    "seal": Listed("reconciler.cli.seal", "Encrypt a secret for one place in the configuration."),
+    "backup": Listed("reconciler.cli.backup", "Write everything that the database holds into a file."),
+    "restore": Listed("reconciler.cli.restore", "Bring a backup into an empty database; nothing runs at first."),
+    "migrate": Listed("reconciler.cli.migrate", "Move from SQLite to PostgreSQL."),
+    "oidc": Listed("reconciler.cli.oidc", "Print what clouds need to check run tokens; rotate the keys."),
+    "doctor": Listed("reconciler.cli.doctor", "Check that everything the service needs is in place."),
+    "api": Listed("reconciler.cli.api", "Send any request to the API."),
+    "completion": Listed("reconciler.cli.completion", "Print what makes a shell complete commands, stacks and runs."),
+    "schema": Listed("reconciler.cli.schema", "Print or write the JSON Schemas for editors."),
 }
 """Every command, in the order of `station --help`."""
 
@@ -80,7 +80,7 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group that takes its commands from `entries`."""
 
-    def __init__(self, *arguments: Any, entries: Mapping[str, Entry], **options: Any) -> None:
+    def __init__(self, *arguments: Any, entries: Mapping[str, Listed], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._entries = entries
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.cli.demo_stage import ADMIN, OWN, WRITER, Stage, document
+from reconciler.cli.demo_stage import ADMIN, OWN, WRITER, DemoStage, document
 from reconciler.cli.demo_time import leaves, pinned, repair, too_many
 from reconciler.cli.demo_tools import SPACE, relay
 from reconciler.cli.errors import CliError
@@ -65,7 +65,7 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None, kubec
         admins=(ADMIN,),
         secrets_dir=None if kubeconfig is None else scratch / "secrets",
     )
-    stage = Stage(console, scratch, settings)
+    stage = DemoStage(console, scratch, settings)
     stage.kubeconfig = kubeconfig
     _play(stage)
     _say_what_to_look_at(console, settings, serving=serve)
@@ -84,7 +84,7 @@ def command(ctx: click.Context, /, *, serve: bool, directory: Path | None, kubec
         ctx.invoke(serve_command, **flags)
 
 
-def _play(stage: Stage) -> None:
+def _play(stage: DemoStage) -> None:
     """Play all scenes."""
     started = time.monotonic()
     _make_repository(stage)
@@ -107,7 +107,7 @@ def _play(stage: Stage) -> None:
     _say_what_next(stage, time.monotonic() - started)
 
 
-def _make_repository(stage: Stage) -> None:
+def _make_repository(stage: DemoStage) -> None:
     from reconciler.git.authoring import commit_all
 
     stage.scene("A configuration repository", "spaces, stacks and contexts as YAML, next to the code they run")
@@ -126,27 +126,27 @@ def _make_repository(stage: Stage) -> None:
         )
 
 
-def _first_pass(stage: Stage, service: Service) -> None:
+def _first_pass(stage: DemoStage, service: Service) -> None:
     stage.scene("The first reconciliation", "every stack is new, so every stack runs")
     stage.reconcile(service)
     stage.show_stacks(service)
 
 
-def _one_line(stage: Stage, service: Service) -> None:
+def _one_line(stage: DemoStage, service: Service) -> None:
     stage.scene("A one-line change", "only the stack that it affects runs, and it says why")
     path = stage.repository / "shop" / "status-page.yaml"
     stage.merge(path, "The shop is open", "The shop opens at eight", "Say when the shop opens")
     stage.reconcile(service)
 
 
-def _unrelated(stage: Stage, service: Service) -> None:
+def _unrelated(stage: DemoStage, service: Service) -> None:
     stage.scene("A change that affects no stack", "nothing runs")
     path = stage.repository / "README.md"
     stage.merge(path, "# An example configuration", "# Our configuration", "Improve the title")
     stage.reconcile(service)
 
 
-def _output(stage: Stage, service: Service) -> None:
+def _output(stage: DemoStage, service: Service) -> None:
     if "terraform" in stage.missing_tools():
         return
     stage.scene("An output that another stack uses", "the dependent stack runs after the one it depends on")
@@ -157,7 +157,7 @@ def _output(stage: Stage, service: Service) -> None:
     stage.reconcile(service)
 
 
-def _stopped(stage: Stage, service: Service) -> None:
+def _stopped(stage: DemoStage, service: Service) -> None:
     if "terraform" in stage.missing_tools():
         return
     stage.scene("A plan that a policy denies", "nobody destroys production resources by a merge alone")
@@ -168,7 +168,7 @@ def _stopped(stage: Stage, service: Service) -> None:
     stage.reconcile(service)
 
 
-def _blueprint(stage: Stage, service: Service) -> None:
+def _blueprint(stage: DemoStage, service: Service) -> None:
     if "terraform" in stage.missing_tools():
         return
     stage.scene("A stack made from a blueprint", "its instance asks for a larger size, and the stack follows")
@@ -177,7 +177,7 @@ def _blueprint(stage: Stage, service: Service) -> None:
     stage.reconcile(service)
 
 
-def _secret(stage: Stage, service: Service) -> None:
+def _secret(stage: DemoStage, service: Service) -> None:
     from reconciler.credentials.sealing import seal
     from spaces.model.sealed import SealedPlace
     from spaces.names import Kind, SpaceName
@@ -204,7 +204,7 @@ def _secret(stage: Stage, service: Service) -> None:
             stage.tell(said)
 
 
-def _held(stage: Stage, service: Service) -> None:
+def _held(stage: DemoStage, service: Service) -> None:
     stage.scene(
         f"A commit by {WRITER}, who may write only in {OWN}",
         "the change elsewhere is held; the rest of the commit takes effect",
@@ -225,7 +225,7 @@ def _held(stage: Stage, service: Service) -> None:
         stage.tell(f"{each.person} lacks {action} in {space}; whoever has it can run station held approve {each.id}")
 
 
-def _why(stage: Stage, service: Service) -> None:
+def _why(stage: DemoStage, service: Service) -> None:
     from rbac.access.actions import Action
     from rbac.access.subjects import user
     from spaces.names import SpaceName
@@ -238,7 +238,7 @@ def _why(stage: Stage, service: Service) -> None:
         stage.tell(f"{'allowed' if decision.allowed else 'not allowed'}: {decision.because}")
 
 
-def _waits(stage: Stage, service: Service) -> None:
+def _waits(stage: DemoStage, service: Service) -> None:
     if "terraform" in stage.missing_tools():
         return
     stage.scene("A plan that waits for a person", "and the stack that depends on it waits, too")
@@ -253,7 +253,7 @@ def _waits(stage: Stage, service: Service) -> None:
             stage.tell(f"{run.stack} waits: station run confirm {run.id}")
 
 
-def _people(stage: Stage) -> str:
+def _people(stage: DemoStage) -> str:
     """Make two people's keys; return the documents that say who they are and what they may do."""
     from reconciler.git.authoring import Pen
 
@@ -265,7 +265,7 @@ def _people(stage: Stage) -> str:
     return "---\n".join([*users, document("RoleBinding", f"{OWN}-writers", OWN, binding)])
 
 
-def _say_what_next(stage: Stage, seconds: float) -> None:
+def _say_what_next(stage: DemoStage, seconds: float) -> None:
     station = _station()
     data = f"--data-dir {shlex.quote(str(stage.settings.data_dir))}"
     stage.scene("Done", f"{seconds:.0f} s. Everything is in {stage.scratch}. You could go on with")

@@ -28,7 +28,7 @@ WRITER, OWN = "bob", "shop"
 _TOOLS = ("terraform", "ansible")
 
 
-class Stage:
+class DemoStage:
     """Everything that scenes act on. `started`: the runs of the last pass; `pens`: what each person signs with.
 
     `kubeconfig` leads to a cluster in which a stack may run.

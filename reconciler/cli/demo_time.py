@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.demo_stage import ADMIN, OWN, WRITER, Stage, document
+from reconciler.cli.demo_stage import ADMIN, OWN, WRITER, DemoStage, document
 
 if TYPE_CHECKING:
     from reconciler.bootstrap import Service
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PAGE = Path("status", "index.html")
 
 
-def repair(stage: Stage, service: Service) -> None:
+def repair(stage: DemoStage, service: Service) -> None:
     """Undo by a scheduled check what somebody changed by hand."""
     stage.scene("Somebody changes what a stack made, by hand", "a scheduled check finds it, and a run puts it right")
     page = stage.fleet / _PAGE
@@ -40,7 +40,7 @@ def _bring_forward(service: Service, name: str) -> None:
                 transaction.take_timer(timer, replace(timer, at=utc_now()))
 
 
-def pinned(stage: Stage, service: Service) -> None:
+def pinned(stage: DemoStage, service: Service) -> None:
     """Pin a stack to what it was, let the rest of the branch go on, and end the pin by a commit."""
     from reconciler import pins
     from reconciler.core.runs import RunKind
@@ -71,12 +71,12 @@ def pinned(stage: Stage, service: Service) -> None:
     _say_page(stage)
 
 
-def _say_page(stage: Stage) -> None:
+def _say_page(stage: DemoStage) -> None:
     text = (stage.fleet / _PAGE).read_text(encoding="utf-8") if (stage.fleet / _PAGE).exists() else ""
     stage.tell(next((f"the page says: {line.strip()}" for line in text.splitlines() if "opens at" in line), "no page"))
 
 
-def leaves(stage: Stage, service: Service) -> None:
+def leaves(stage: DemoStage, service: Service) -> None:
     """Let stacks leave Git: one is retained, two are destroyed."""
     stage.scene(
         "Stacks that leave Git", "one is retained; two with onDelete: destroy go, first the one that needs the other"
@@ -102,7 +102,7 @@ def leaves(stage: Stage, service: Service) -> None:
         stage.tell(f"{place / name}.txt is {'still there' if (place / f'{name}.txt').exists() else 'gone'}")
 
 
-def too_many(stage: Stage, service: Service) -> None:
+def too_many(stage: DemoStage, service: Service) -> None:
     """Have a commit held by which too many stacks would leave."""
     stage.scene("One delete too many", "a commit by which more stacks leave than the destruction budget allows is held")
     leaving = [stage.repository / "billing" / "ledger.yaml"]

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.demo_stage import ADMIN, Stage
+from reconciler.cli.demo_stage import ADMIN, DemoStage
 
 if TYPE_CHECKING:
     from reconciler.bootstrap import Service
@@ -94,7 +94,7 @@ _KUBERNETES = Runner(
 )
 
 
-def relay(stage: Stage, service: Service) -> None:
+def relay(stage: DemoStage, service: Service) -> None:
     """Play the scene with the tools that are here, and say which are not."""
     stage.scene("One stack for each tool", "each takes an output of the one before it, and hands on its own")
     lacking = {runner.tool: _lacks(stage, runner) for runner in _all(_below(stage))}
@@ -146,7 +146,7 @@ def _last_output(service: Service, runners: Sequence[Runner]) -> str:
     return "none"
 
 
-def _keep_kubeconfig(stage: Stage, file: Path) -> bool:
+def _keep_kubeconfig(stage: DemoStage, file: Path) -> bool:
     """Put a kubeconfig, with all files that it names, among the secrets of the space; False: it cannot be read."""
     command = ["kubectl", "--kubeconfig", str(file), "config", "view", "--raw", "--flatten", "--minify"]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -160,11 +160,11 @@ def _keep_kubeconfig(stage: Stage, file: Path) -> bool:
     return True
 
 
-def _below(stage: Stage) -> str:
+def _below(stage: DemoStage) -> str:
     return "opentofu" if shutil.which("tofu", path=stage.settings.search_path) else "terraform"
 
 
-def _lacks(stage: Stage, runner: Runner) -> list[str]:
+def _lacks(stage: DemoStage, runner: Runner) -> list[str]:
     """Return the programs that this runner needs and that are not here."""
     from reconciler.tools.registry import tool
 
@@ -197,7 +197,7 @@ def _cloud() -> Iterator[str]:
         server.stop()
 
 
-def _write(stage: Stage, runners: Sequence[Runner]) -> None:
+def _write(stage: DemoStage, runners: Sequence[Runner]) -> None:
     """Write the space and its stacks."""
     place = stage.repository / SPACE
     head = "apiVersion: stationkeeper/v1\nkind: {}\nmetadata: {}\nspec: {}\n".format

@@ -58,7 +58,7 @@ def command(
     from reconciler.engine.local import LocalEngine, SandboxUnavailable
     from reconciler.engine.placing import Machine
     from reconciler.worker.once import NoToken, OneLeg, hide_memory
-    from reconciler.worker.service import Rejected, Service
+    from reconciler.worker.service import Rejected, ServiceClient
     from reconciler.worker.worker import Worker
 
     common = ctx.ensure_object(options.Common)
@@ -85,7 +85,7 @@ def command(
                 writable=settings.writable_paths,
                 require_sandbox=settings.require_sandbox is not False,
             )
-            service, machine = Service(url, token, trust_env=not local), Machine.of(settings)
+            service, machine = ServiceClient(url, token, trust_env=not local), Machine.of(settings)
             try:
                 if pool is None:
                     hide_memory()

@@ -45,7 +45,7 @@ class PoolLimits:
 
 
 @dataclass(slots=True)
-class Work:
+class WorkLoad:
     """The runs at work, counted: what the limits of pools are held against."""
 
     by_party: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Work:
         self.by_pool[pool] += count
         self.checks[pool] += count * is_check
 
-    def has_room(self, line: Line, limits: PoolLimits) -> bool:
+    def has_room(self, line: QueueLine, limits: PoolLimits) -> bool:
         """Whether one more run of a line may be at work in its pool."""
         if limits.drained or (limits.most is not None and self.by_pool[line.pool] >= limits.most):
             return False
@@ -78,7 +78,7 @@ def pool_of(party: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QueueLine:
     """The queued runs of one rank, space and pool."""
 
     rank: int
@@ -120,9 +120,9 @@ def line_of(run: Run) -> str | None:
     """Return the name of the line that a run stands in; None: it is not queued."""
     if run.status is not RunStatus.QUEUED:
         return None
-    return Line(rank_of(run), party_of(run.stack.space, run.pool), run.id).name
+    return QueueLine(rank_of(run), party_of(run.stack.space, run.pool), run.id).name
 
 
-def next_line(lines: Iterable[Line], at_work: Mapping[str, int]) -> Line | None:
+def next_line(lines: Iterable[QueueLine], at_work: Mapping[str, int]) -> QueueLine | None:
     """Return the line whose turn it is; None: nothing is queued. `at_work`: how many runs each party has at work."""
     return min(lines, key=lambda line: (line.rank, at_work.get(line.party, 0), line.turn, line.head), default=None)

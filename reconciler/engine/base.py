@@ -9,17 +9,18 @@ from typing import Protocol
 from reconciler.core.phases import Leg
 from reconciler.runner.contract.job import (
     Ending,
+    EndReason,
     GitAccess,
     Hook,
     Job,
     LegOrder,
     LegReport,
     Limits,
-    Reason,
     TfstateAccess,
 )
 
 __all__ = [
+    "EndReason",
     "Ending",
     "Engine",
     "GitAccess",
@@ -30,7 +31,6 @@ __all__ = [
     "Limits",
     "Materialise",
     "PrepareFailed",
-    "Reason",
     "TfstateAccess",
 ]
 
@@ -38,7 +38,7 @@ __all__ = [
 class PrepareFailed(Exception):
     """The work directory could not be prepared. The message is one line for the run, `reason` one CamelCase word."""
 
-    def __init__(self, message: str, reason: str = Reason.PREPARE_FAILED) -> None:
+    def __init__(self, message: str, reason: str = EndReason.PREPARE_FAILED) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, LegReport, Reason
+from reconciler.runner.contract.job import Ending, EndReason, LegReport
 from reconciler.runner.processes import descendants
 from reconciler.runner.tfstate.backlog import Spool, anything_pending
 from reconciler.tools.pulumi.state import unsent
@@ -41,14 +41,14 @@ def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> L
     # A service may have given the leg up, and been killed before it could report that.
     begun = directory.started(leg, attempt).exists() and not directory.given_up(leg, attempt)
     if leg is Leg.PLAN and canceled:
-        return which.report(Ending.CANCELED, Reason.CANCELED, "canceled")
+        return which.report(Ending.CANCELED, EndReason.CANCELED, "canceled")
     if not begun:
         if canceled:
-            return which.report(Ending.CANCELED, Reason.CANCELED, "canceled before it began")
+            return which.report(Ending.CANCELED, EndReason.CANCELED, "canceled before it began")
         return never_started(which)
     _kill_left_behind(directory, leg, attempt)
     ending = Ending.INTERRUPTED if leg is Leg.APPLY else Ending.LOST
-    report = which.report(ending, Reason.RUNNER_DIED, "the run's process died")
+    report = which.report(ending, EndReason.RUNNER_DIED, "the run's process died")
     if leg is Leg.APPLY:
         report = replace(report, message="the run's process died while applying: how far it came is not known")
         _take_unsent(directory)
@@ -59,7 +59,7 @@ def report_of_end(directory: RunDirectory, which: LegId, *, canceled: bool) -> L
 
 def never_started(which: LegId) -> LegReport:
     """Return the report of a leg that has not begun and never will."""
-    return which.report(Ending.LOST, Reason.NEVER_STARTED, "the run's process never began")
+    return which.report(Ending.LOST, EndReason.NEVER_STARTED, "the run's process never began")
 
 
 def unusable(which: LegId, error: OSError) -> LegReport:
@@ -68,7 +68,7 @@ def unusable(which: LegId, error: OSError) -> LegReport:
     After an apply began, its result is unknown.
     """
     ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
-    return which.report(ending, Reason.RUNNER_DIED, f"the run's directory cannot be used: {error.strerror}")
+    return which.report(ending, EndReason.RUNNER_DIED, f"the run's directory cannot be used: {error.strerror}")
 
 
 def _take_unsent(directory: RunDirectory) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.engine.ends import LegId
-from reconciler.engine.ledger import Offer
+from reconciler.engine.ledger import LegOffer
 from reconciler.engine.roster import Presence
 from reconciler.runner.contract.job import LegOrder
 
 
-class Refused(Exception):
+class LegRefused(Exception):
     """A worker may not do this; the message is one sentence for its log."""
 
 
@@ -34,7 +34,7 @@ class Handout:
     """A leg that is offered to workers, or that one of them has taken. Times are those of `time.monotonic`."""
 
     which: LegId
-    offer: Offer
+    offer: LegOffer
     order: bytes | None = field(repr=False)
     """What the leg is to do, as JSON, with its secrets; None: it was given away, or lost with the process before."""
     since: float

@@ -22,7 +22,7 @@ from reconciler.runner.contract.directory import RunDirectory, sync_directory, w
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class LegOffer:
     """An offered leg. `token_hash` is of the token that may take it; `wanted` the one worker that has the plan."""
 
     pool: str
@@ -39,15 +39,15 @@ class Ledger:
     directory: RunDirectory
     which: LegId
 
-    def put(self, offer: Offer) -> None:
+    def put(self, offer: LegOffer) -> None:
         """Write the offer, in the place of an earlier one."""
         data = {"pool": offer.pool, "hash": offer.token_hash, "grace": offer.grace, "wanted": offer.wanted}
         self._replace(self._offer, data)
 
-    def read(self) -> Offer | None:
+    def read(self) -> LegOffer | None:
         """Read the offer; None: this leg was never offered to workers."""
         data = _read(self._offer)
-        return None if data is None else Offer(data["pool"], data["hash"], data["grace"], data["wanted"])
+        return None if data is None else LegOffer(data["pool"], data["hash"], data["grace"], data["wanted"])
 
     def take(self, worker: str | None) -> bool:
         """Take the leg for a worker; None: for nobody, so that it never begins. False: it is taken already."""

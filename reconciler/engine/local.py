@@ -24,7 +24,7 @@ from reconciler.engine.preparing import find_sandbox, make_writable, prepared
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.watched import ReportReader, Waiter, Watched
 from reconciler.runner.contract.directory import RunDirectory, run_directories
-from reconciler.runner.contract.job import Ending, Reason
+from reconciler.runner.contract.job import Ending, EndReason
 from reconciler.runner.contract.records import job_to_data, to_line
 from reconciler.runner.processes.sandbox import Sandbox, inherited
 
@@ -116,7 +116,7 @@ class LocalEngine:
         else:
             with self._lock:
                 if entry.canceled:
-                    self._report_not_started(entry, Ending.CANCELED, Reason.CANCELED, "canceled before it began")
+                    self._report_not_started(entry, Ending.CANCELED, EndReason.CANCELED, "canceled before it began")
                 else:
                     self._spawn(entry, job, directory)
 
@@ -220,7 +220,7 @@ class LocalEngine:
             started = self._spawner.spawn(directory.root, to_line({"job": job_to_data(job), "sandbox": sandbox}))
         except OSError as error:
             text = f"the run's process could not be started: {error.strerror or error}"
-            self._report_not_started(entry, Ending.LOST, Reason.NEVER_STARTED, text)
+            self._report_not_started(entry, Ending.LOST, EndReason.NEVER_STARTED, text)
             return
         entry.pid, entry.stdin, entry.stdout = started.pid, started.stdin, started.stdout
         self._waiter.add(entry)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reconciler.engine.base import Ending, LegReport, Materialise, PrepareFailed, Reason
+from reconciler.engine.base import Ending, EndReason, LegReport, Materialise, PrepareFailed
 from reconciler.engine.ends import LegId
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.processes.sandbox import Sandbox, probe, why_not_writable
@@ -26,7 +26,7 @@ def prepared(
         return which.unprepared(Ending.FAILED, error.reason, str(error))
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        reason = Reason.DISK_FULL if full else Reason.PREPARE_FAILED
+        reason = EndReason.DISK_FULL if full else EndReason.PREPARE_FAILED
         return which.unprepared(Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}")
     return None
 

@@ -24,12 +24,12 @@ from pathlib import Path
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Materialise
 from reconciler.engine.ends import LegId, never_started
-from reconciler.engine.handout import Handout, LegFacts, Refused, free_places
-from reconciler.engine.ledger import Ledger, Offer, Saving
+from reconciler.engine.handout import Handout, LegFacts, LegRefused, free_places
+from reconciler.engine.ledger import Ledger, LegOffer, Saving
 from reconciler.engine.preparing import prepared
 from reconciler.engine.roster import Presence, Roster, WorkerSeen, why_lacking
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import TOKEN, Ending, LegOrder, LegReport, Reason, TfstateAccess
+from reconciler.runner.contract.job import TOKEN, Ending, EndReason, LegOrder, LegReport, TfstateAccess
 from reconciler.runner.contract.records import order_to_data, to_line
 
 LEASE = 60.0
@@ -102,7 +102,7 @@ class PullEngine:
         near, saved = (ledger.worker(), ledger.saved()) if order.leg is Leg.APPLY else (None, None)
         more = {"lease": self.lease, "saved": saved, "saves": order.fills_cache}
         sent = to_line({"order": order_to_data(order), "tfstate": state, **more})
-        offer = Offer(pool, "", order.limits.grace_seconds, near if saved is None else None)
+        offer = LegOffer(pool, "", order.limits.grace_seconds, near if saved is None else None)
         ledger.put(offer)
         files = {} if order.identity is None else order.identity.files
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
@@ -150,7 +150,7 @@ class PullEngine:
                 return
             leg.canceled = True
             if leg.worker is None and self._ledger(leg.which).take(None):
-                self._end(leg, leg.which.report(Ending.CANCELED, Reason.CANCELED, "canceled before it began"))
+                self._end(leg, leg.which.report(Ending.CANCELED, EndReason.CANCELED, "canceled before it began"))
 
     def tokens(self, run: str) -> Mapping[str, str]:
         """Return the tokens of a run at work, by the names of their files."""
@@ -263,27 +263,27 @@ class PullEngine:
         return token
 
     def authorise(self, token: str) -> Handout:
-        """Return the leg that a token opens; Refused for every other token, and once the leg is over."""
+        """Return the leg that a token opens; LegRefused for every other token, and once the leg is over."""
         with self._lock:
             leg = self._legs.get(token.partition(".")[0])
             if leg is None or not hmac.compare_digest(leg.offer.token_hash, _hash(token)):
-                raise Refused("this token opens no leg that is at work: it has ended, or its lease was lost")
+                raise LegRefused("this token opens no leg that is at work: it has ended, or its lease was lost")
             return leg
 
     def take(self, leg: Handout, worker: str, *, fresh: bool = False) -> tuple[bytes, str | None]:
-        """Give a worker what the leg is to do, once; Refused where that was given before.
+        """Give a worker what the leg is to do, once; LegRefused where that was given before.
 
         `fresh`: with a token in the place of the one that others may have seen, which opens nothing any more.
         """
         ledger = self._ledger(leg.which)
         with self._lock:
             if leg.worker is not None or leg.order is None or leg.canceled:
-                raise Refused("this leg was taken before, or withdrawn")
+                raise LegRefused("this leg was taken before, or withdrawn")
             if leg.which.leg is Leg.PLAN:
                 # First: an apply of this plan must find its worker, whatever is killed in between.
                 ledger.note_worker(worker)
             if not ledger.take(worker):
-                raise Refused("this leg was taken before, or withdrawn")
+                raise LegRefused("this leg was taken before, or withdrawn")
             token, leg.once = (self._put_token(leg) if fresh else None), fresh
             order, leg.order = leg.order, None
             leg.worker, leg.beat = worker, time.monotonic()
@@ -306,16 +306,16 @@ class PullEngine:
         return directory.tree if leg.which.leg is Leg.PLAN else directory.saved
 
     def saving(self, leg: Handout) -> AbstractContextManager[Saving]:
-        """Take in what a plan leaves to its apply; Refused for any other leg."""
+        """Take in what a plan leaves to its apply; LegRefused for any other leg."""
         if leg.which.leg is not Leg.PLAN or leg.worker is None:
-            raise Refused("only a plan that was taken up leaves something to an apply")
+            raise LegRefused("only a plan that was taken up leaves something to an apply")
         return self._ledger(leg.which).saving()
 
     def saved(self, leg: Handout, saving: Saving) -> None:
-        """Keep what came in; Refused where the leg has ended meanwhile."""
+        """Keep what came in; LegRefused where the leg has ended meanwhile."""
         with self._lock:
             if self._legs.get(leg.which.run) is not leg:
-                raise Refused("the leg has ended already")
+                raise LegRefused("the leg has ended already")
             saving.finish()
 
     def beat(self, leg: Handout) -> dict[str, object]:
@@ -329,26 +329,26 @@ class PullEngine:
     def log(self, leg: Handout, offset: int, data: bytes, limit: int) -> int:
         """Append a piece of the run's log and return how long it is now; what is there already is left out.
 
-        Refused where something before the piece is missing, or the log would be longer than `limit`.
+        LegRefused where something before the piece is missing, or the log would be longer than `limit`.
         """
         with self._lock, self._ledger(leg.which).log() as file:
             size = file.seek(0, os.SEEK_END)
             if offset > size:
-                raise Refused(f"the log has {size} bytes, and this piece begins at {offset}")
+                raise LegRefused(f"the log has {size} bytes, and this piece begins at {offset}")
             fresh = data[size - offset :]
             if size + len(fresh) > limit:
-                raise Refused("the log is longer than the service takes")
+                raise LegRefused("the log is longer than the service takes")
             file.write(fresh)
             return file.tell()
 
     def end(self, leg: Handout, report: LegReport) -> None:
-        """Record how a leg ended; Refused for a report about another one. It is on the disk when this returns."""
+        """Record how a leg ended; LegRefused for a report about another one. It is on the disk when this returns."""
         if LegId(report.run, report.attempt, report.leg) != leg.which or leg.worker is None:
-            raise Refused("the report is about another leg")
+            raise LegRefused("the report is about another leg")
         ledger = self._ledger(leg.which)
         with self._lock:
             if self._legs.get(leg.which.run) is not leg:
-                raise Refused("the leg has ended already")
+                raise LegRefused("the leg has ended already")
             told = replace(report, waiting=False, pending_tfstate=None)
             ledger.directory.write_report(told)
             self._end(leg, told)
@@ -393,7 +393,7 @@ class PullEngine:
 
 def _died(which: LegId, message: str) -> LegReport:
     ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
-    return which.report(ending, Reason.RUNNER_DIED, message)
+    return which.report(ending, EndReason.RUNNER_DIED, message)
 
 
 def _hash(token: str) -> str:

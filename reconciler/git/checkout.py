@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler.git.errors import CheckoutRefused, GitError, GitReason, is_disk_full, one_line
 from reconciler.git.links import SUBMODULE, resolve
-from reconciler.git.objects import Entry, EntryKind
+from reconciler.git.objects import EntryKind, TreeEntry
 from reconciler.git.trees import Trees
 from spaces.names import Revision
 from spaces.reading.lfs import LARGEST_POINTER, POINTER, is_pointer
@@ -50,8 +50,8 @@ def checkout(
     _write_all(trees, entries, into)
 
 
-def _gather(trees: Trees, revision: Revision, paths: Collection[str]) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+def _gather(trees: Trees, revision: Revision, paths: Collection[str]) -> dict[str, TreeEntry]:
+    found: dict[str, TreeEntry] = {}
     for path in paths:
         plain = "/".join(part for part in path.split("/") if part not in ("", "."))
         if trees.entry(revision, path) is None:
@@ -70,7 +70,7 @@ class _Guard:
         self._revision = revision
         self._judged: set[str] = set()
 
-    def check(self, path: str, entry: Entry) -> None:
+    def check(self, path: str, entry: TreeEntry) -> None:
         """Raise CheckoutRefused unless this entry may be written."""
         for part in path.split("/"):
             if part not in self._judged:
@@ -85,7 +85,7 @@ class _Guard:
             raise CheckoutRefused(path, f"{POINTER}, or leave it out of the source")
 
 
-def _is_lfs_pointer(trees: Trees, entry: Entry) -> bool:
+def _is_lfs_pointer(trees: Trees, entry: TreeEntry) -> bool:
     return trees.blob_size(entry.id) < LARGEST_POINTER and is_pointer(trees.read_blob(entry.id))
 
 
@@ -99,7 +99,7 @@ def is_unsafe_name(name: str) -> bool:
     return bare in (".git", "git~1") or seen.replace("\\", "/").startswith((".git/", "git~1/"))
 
 
-def _write_all(trees: Trees, entries: dict[str, Entry], into: Path) -> None:
+def _write_all(trees: Trees, entries: dict[str, TreeEntry], into: Path) -> None:
     path = ""
     opened: list[tuple[str, int]] = []
     try:

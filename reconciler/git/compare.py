@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.globs import Glob
-from reconciler.git.objects import Entry, EntryKind
+from reconciler.git.objects import EntryKind, TreeEntry
 
-ReadTree = Callable[[str], Mapping[str, Entry]]
+ReadTree = Callable[[str], Mapping[str, TreeEntry]]
 MOST_ENTRIES = 500_000
 """The most entries that one call may visit.
 
 A few nested trees can name billions of files in a repository of a few bytes.
 """
 
-_NOTHING: Mapping[str, Entry] = {}
+_NOTHING: Mapping[str, TreeEntry] = {}
 
 
-def walk(read: ReadTree, tree: str, prefix: str = "") -> Iterator[tuple[str, Entry]]:
+def walk(read: ReadTree, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
     """Yield everything below a tree except directories, as (path, entry), in Git's order within each directory."""
     budget = MOST_ENTRIES
     pending = [(prefix, tree)]
@@ -54,8 +54,8 @@ def walk_matching(read: ReadTree, tree: str, glob: Glob) -> Iterator[str]:
 
 
 def differences(
-    read: ReadTree, old: Entry | None, new: Entry | None, prefix: str = ""
-) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+    read: ReadTree, old: TreeEntry | None, new: TreeEntry | None, prefix: str = ""
+) -> Iterator[tuple[str, TreeEntry | None, TreeEntry | None]]:
     """Yield every path whose entry differs, except directories: (path, entry before or None, entry after or None)."""
     budget = MOST_ENTRIES
     pending = [(prefix, old, new)]

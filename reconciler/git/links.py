@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from reconciler.git.errors import CheckoutRefused, one_line
-from reconciler.git.objects import Entry, EntryKind
+from reconciler.git.objects import EntryKind, TreeEntry
 from reconciler.git.trees import Trees
 from spaces.names import Revision
 
@@ -24,21 +24,21 @@ class Resolved:
     """Where a path leads: `path` without links ("." is the top), what lies there, and the links on the way."""
 
     path: str
-    entry: Entry | None
-    links: tuple[tuple[str, Entry], ...] = ()
+    entry: TreeEntry | None
+    links: tuple[tuple[str, TreeEntry], ...] = ()
 
 
 @dataclass(slots=True)
-class Followed:
+class FollowedLinks:
     """The paths that a source needs, each with what lies there (None: nothing), and why some cannot be followed."""
 
-    entries: dict[str, Entry | None] = field(default_factory=dict)
+    entries: dict[str, TreeEntry | None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def resolve(trees: Trees, revision: Revision, path: str) -> Resolved:
     """Return where a path leads, as the system would follow it; CheckoutRefused names a link that leads outside."""
-    links: list[tuple[str, Entry]] = []
+    links: list[tuple[str, TreeEntry]] = []
     at: list[str] = []
     pending = path.split("/")[::-1]
     while pending:
@@ -65,9 +65,9 @@ def resolve(trees: Trees, revision: Revision, path: str) -> Resolved:
     return Resolved(found or ".", trees.entry(revision, found), tuple(links))
 
 
-def follow(trees: Trees, revision: Revision, paths: Collection[str]) -> Followed:
+def follow(trees: Trees, revision: Revision, paths: Collection[str]) -> FollowedLinks:
     """Return the paths themselves, and at any depth what the links on the way to them and below them lead to."""
-    found = Followed()
+    found = FollowedLinks()
     waiting = list(paths)[::-1]
     seen: set[str] = set()
     while waiting:
@@ -100,7 +100,7 @@ def follow(trees: Trees, revision: Revision, paths: Collection[str]) -> Followed
 SUBMODULE = "is a Git submodule, and submodules are not fetched: name its repository as a source, or commit its files"
 
 
-def _submodule(path: str, entry: Entry | None) -> list[str]:
+def _submodule(path: str, entry: TreeEntry | None) -> list[str]:
     return [f"{one_line(path)!r} {SUBMODULE}"] if entry is not None and entry.kind is EntryKind.SUBMODULE else []
 
 
@@ -111,7 +111,7 @@ def _within(path: str, entries: Collection[str]) -> bool:
     return any("/".join(parts[:end]) in entries for end in range(1, len(parts)))
 
 
-def _target(trees: Trees, path: str, entry: Entry) -> list[str]:
+def _target(trees: Trees, path: str, entry: TreeEntry) -> list[str]:
     if trees.blob_size(entry.id) > _LONGEST_TARGET:
         raise CheckoutRefused(path, "is a symbolic link with a target that is too long")
     target = trees.read_blob(entry.id)

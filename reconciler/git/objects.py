@@ -32,7 +32,7 @@ class EntryKind(StrEnum):
                 assert_never(self)
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One entry of a tree: the object's id (40 hexadecimal digits) and its kind."""
 
     id: str
@@ -88,16 +88,16 @@ def split_tree(data: bytes) -> list[bytes]:
     return entries
 
 
-def read_tree(data: bytes) -> dict[str, Entry]:
+def read_tree(data: bytes) -> dict[str, TreeEntry]:
     """Parse a tree object; raise ValueError if it is malformed. Names that are not UTF-8 get surrogate escapes.
 
     Names that no file can have are left out: a path with one of them would be taken for another path.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TreeEntry] = {}
     length = 0
     for mode, name, object_id in _ENTRY.findall(data):
         if b"/" not in name and name not in _NO_NAMES:
-            entries[name.decode("utf-8", "surrogateescape")] = Entry(object_id.hex(), _kind(mode))
+            entries[name.decode("utf-8", "surrogateescape")] = TreeEntry(object_id.hex(), _kind(mode))
         length += len(mode) + len(name) + 22
     if length != len(data):
         raise ValueError("the tree object is malformed")

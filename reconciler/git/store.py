@@ -14,7 +14,7 @@ from pygit2.enums import ObjectType
 
 from reconciler.git.errors import GitError, GitReason, is_disk_full, one_line
 from reconciler.git.libgit2 import LIBRARY_ERRORS
-from reconciler.git.objects import CommitInfo, Entry, read_commit, read_tree, split_tree
+from reconciler.git.objects import CommitInfo, TreeEntry, read_commit, read_tree, split_tree
 from spaces.names import Revision
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}")
@@ -36,7 +36,7 @@ class ObjectStore:
         self.repository = pygit2.Repository()
         self.repository.set_odb(self.odb)
         self._lock = threading.Lock()
-        self._trees: OrderedDict[str, Mapping[str, Entry]] = OrderedDict()
+        self._trees: OrderedDict[str, Mapping[str, TreeEntry]] = OrderedDict()
         self._entries = 0
         self._commits: OrderedDict[str, CommitInfo] = OrderedDict()
 
@@ -67,7 +67,7 @@ class ObjectStore:
             with self.guard(object_id):
                 split_tree(self._take(object_id, ObjectType.TREE))
 
-    def tree(self, object_id: str) -> Mapping[str, Entry]:
+    def tree(self, object_id: str) -> Mapping[str, TreeEntry]:
         """Return the entries of a tree by name."""
         if (known := self._known(object_id)) is not None:
             return known
@@ -83,7 +83,7 @@ class ObjectStore:
                 self._entries -= len(self._trees.popitem(last=False)[1])
         return entries
 
-    def _known(self, object_id: str) -> Mapping[str, Entry] | None:
+    def _known(self, object_id: str) -> Mapping[str, TreeEntry] | None:
         with self._lock:
             known = self._trees.get(object_id)
             if known is not None:

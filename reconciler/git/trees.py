@@ -20,7 +20,7 @@ from reconciler.git import compare
 from reconciler.git.errors import GitError, GitReason, one_line
 from reconciler.git.globs import Glob
 from reconciler.git.libgit2 import LIBRARY_ERRORS
-from reconciler.git.objects import CommitInfo, Entry, EntryKind
+from reconciler.git.objects import CommitInfo, EntryKind, TreeEntry
 from reconciler.git.store import MemoryBackend, ObjectStore, object_directories
 from spaces.names import Revision
 from spaces.reading.documents import TOO_LARGE_OURS, abridged
@@ -60,7 +60,7 @@ class Trees:
         """
         self._store = store
         self._refs = refs
-        self._special: dict[str, tuple[tuple[str, Entry], ...]] = {}
+        self._special: dict[str, tuple[tuple[str, TreeEntry], ...]] = {}
 
     @classmethod
     def of_mirror(cls, directory: Path, on_loss: Callable[[], None] | None = None) -> Trees:
@@ -82,9 +82,9 @@ class Trees:
 
     # Entries and files
 
-    def entry(self, revision: Revision, path: str) -> Entry | None:
+    def entry(self, revision: Revision, path: str) -> TreeEntry | None:
         """Return the entry at a path, never through a symlink; None if there is none or the path leaves the tree."""
-        entry = Entry(self._store.commit(revision).tree, EntryKind.TREE)
+        entry = TreeEntry(self._store.commit(revision).tree, EntryKind.TREE)
         if path.startswith("/"):
             return None
         for part in path.split("/"):
@@ -115,7 +115,7 @@ class Trees:
         """Return the size in bytes of the blob with this id."""
         return self._store.blob_size(blob)
 
-    def listing(self, revision: Revision, path: str) -> list[tuple[str, Entry]]:
+    def listing(self, revision: Revision, path: str) -> list[tuple[str, TreeEntry]]:
         """Return all files, symlinks and submodules below a path, as (path relative to it, entry), sorted.
 
         A path that is not a directory is listed itself, at ''.
@@ -127,7 +127,7 @@ class Trees:
             return [("", entry)]
         return sorted(compare.walk(self._store.tree, entry.id))
 
-    def links_and_submodules(self, tree: str) -> tuple[tuple[str, Entry], ...]:
+    def links_and_submodules(self, tree: str) -> tuple[tuple[str, TreeEntry], ...]:
         """Return the symlinks and submodules below a directory by its id, as (path relative to it, entry), sorted."""
         found = self._special.get(tree)
         if found is None:
@@ -138,14 +138,14 @@ class Trees:
             self._special[tree] = found
         return found
 
-    def children(self, revision: Revision, path: str) -> dict[str, Entry] | None:
+    def children(self, revision: Revision, path: str) -> dict[str, TreeEntry] | None:
         """Return the entries directly in a directory by name; None if there is no such directory."""
         entry = self.entry(revision, path)
         if entry is None or entry.kind is not EntryKind.TREE:
             return None
         return self.children_of(entry.id)
 
-    def children_of(self, tree: str) -> dict[str, Entry]:
+    def children_of(self, tree: str) -> dict[str, TreeEntry]:
         """Return what lies directly in a directory by its id, by name."""
         return dict(self._store.tree(tree))
 
@@ -157,7 +157,7 @@ class Trees:
         """Return what documents are read from, without reading what is far too large for that."""
         return TOO_LARGE_OURS if self._store.blob_size(blob) > LARGEST_FILE else abridged(self._store.blob(blob))
 
-    def _files(self, revision: Revision, under: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+    def _files(self, revision: Revision, under: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, TreeEntry]]:
         entry = self.entry(revision, under)
         if entry is None or entry.kind is not EntryKind.TREE:
             return
@@ -220,7 +220,7 @@ class Trees:
 
     def _differences(
         self, old: Revision | None, new: Revision, under: str
-    ) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+    ) -> Iterator[tuple[str, TreeEntry | None, TreeEntry | None]]:
         before = self.entry(old, under) if old is not None else None
         for path, was, is_now in compare.differences(self._store.tree, before, self.entry(new, under), _plain(under)):
             if len(path) > _LONG_PATH and len(json.dumps(path)) > _LONGEST_PATH:
@@ -244,10 +244,10 @@ class Trees:
         before, after = (self._object(side) if side is not None else None for side in (old, new))
         return (path for path, _, _ in compare.differences(self._store.tree, before, after, _plain(under)))
 
-    def _object(self, object_id: str) -> Entry:
+    def _object(self, object_id: str) -> TreeEntry:
         if not self._store.exists(object_id):
             raise GitError(GitReason.REVISION_NOT_FOUND, f"object {one_line(object_id)} is not in this repository")
-        return Entry(object_id, EntryKind.TREE if self._store.is_tree(object_id) else EntryKind.BLOB)
+        return TreeEntry(object_id, EntryKind.TREE if self._store.is_tree(object_id) else EntryKind.BLOB)
 
     # History
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rbac.access.access import Access
-from rbac.access.differences import Difference, differences
+from rbac.access.differences import GrantDifference, differences
 from rbac.access.grants import AccessDocuments
 from rbac.access.subjects import Subject
 from rbac.admission.admit import Admission, Commit, Halted, admit
@@ -78,7 +78,7 @@ class Preview:
     revision: Revision
     documents: tuple[DocumentChange, ...] = ()
     stacks: tuple[StackPreview, ...] = ()
-    access: tuple[Difference, ...] = ()
+    access: tuple[GrantDifference, ...] = ()
     held: tuple[HeldChange, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 

@@ -26,7 +26,7 @@ _FAILURES: Mapping[str, Failed] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AppriseCall:
     """What is to be sent, and where, as a URL of Apprise."""
 
     url: str = field(repr=False)
@@ -34,7 +34,7 @@ class Call:
     text: str
 
 
-def call(it: Call, networks: Sequence[Network], deadline: float = DEADLINE) -> Failed | None:
+def call(it: AppriseCall, networks: Sequence[Network], deadline: float = DEADLINE) -> Failed | None:
     """Send it; return why that failed, None if the receiver took it."""
     if find_spec("apprise") is None:
         return Failed("Apprise is not installed: pip install 'stationkeeper[apprise]'", final=True)

@@ -19,14 +19,14 @@ from spaces.names import StackId
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Membership:
     """The groups of a person, and the roles that they hold in the space of a stack, by the rules as they are now."""
 
     groups: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
 
 
-NO_STANDING = Standing()
+NO_STANDING = Membership()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Case:
     reviews: Sequence[Review]
     authors: frozenset[str]
     now: datetime
-    standings: Mapping[str, Standing] = field(default_factory=dict)
+    standings: Mapping[str, Membership] = field(default_factory=dict)
     """What the reviewers are, by name."""
 
 

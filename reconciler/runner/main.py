@@ -18,7 +18,7 @@ from typing import Any
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, Job, LegReport, Limits, Reason
+from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport, Limits
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.contract.records import job_from_data, report_to_data, to_line
 from reconciler.runner.leg.leg import run_leg
@@ -70,7 +70,7 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
         where = f": {Path(str(error.filename)).name}" if error.filename else ""
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         phase = Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
-        reason = Reason.DISK_FULL if full else Reason.RUNNER_ERROR
+        reason = EndReason.DISK_FULL if full else EndReason.RUNNER_ERROR
         text = f"{error.strerror}{where}"
         report = LegReport(job.run, job.attempt, job.leg, Ending.FAILED, reason, text, phase)
     except Exception as error:  # noqa: BLE001 - whatever it was, the run has to end
@@ -78,7 +78,7 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
         ending = Ending.FAILED if job.leg is Leg.PLAN else Ending.INTERRUPTED
         phase = Phase.INIT if job.leg is Leg.PLAN else Phase.APPLY
         text = f"a bug in the run's own process: {type(error).__name__}"
-        report = LegReport(job.run, job.attempt, job.leg, ending, Reason.RUNNER_ERROR, text, phase)
+        report = LegReport(job.run, job.attempt, job.leg, ending, EndReason.RUNNER_ERROR, text, phase)
     _record(report, directory)
     return report
 

@@ -46,7 +46,7 @@ class ResourceAuthor:
         )
 
 
-class Kept(NamedTuple):
+class KnownProvenance(NamedTuple):
     """What is known of a resource so far."""
 
     made: str | None
@@ -55,7 +55,7 @@ class Kept(NamedTuple):
 
 
 def provenance(
-    before: Mapping[str, Kept], author: ResourceAuthor | None, address: str, attributes: str
+    before: Mapping[str, KnownProvenance], author: ResourceAuthor | None, address: str, attributes: str
 ) -> dict[str, str | None]:
     """Return the columns of a resource after a run."""
     if author is None:
@@ -82,7 +82,7 @@ class ProvenanceReading(ReadingBase):
             return None
         return Provenance.of(row.made, row.changed)
 
-    def _provenances(self, key: int) -> dict[str, Kept]:
+    def _provenances(self, key: int) -> dict[str, KnownProvenance]:
         columns = (resources.c.address, resources.c.made, resources.c.changed, resources.c.attributes)
         found = self._connection.execute(select(*columns).where(resources.c.stack_id == key))
-        return {address: Kept(*rest) for address, *rest in found}
+        return {address: KnownProvenance(*rest) for address, *rest in found}

@@ -35,9 +35,9 @@ from reconciler.store.stored import (
     OutboxEntry,
     Place,
     PlacedResource,
-    Progress,
     Provenance,
     ResourceFilter,
+    RevisionProgress,
     RunFilter,
     ServiceSeen,
     Session,
@@ -118,7 +118,7 @@ class Reading(Protocol):
     def ended_runs(self, before: datetime, after: str, limit: int) -> list[tuple[RunId, StackId]]:
         """Return one page, oldest first, of the runs that ended before a time and are newer than the run `after`."""
 
-    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
+    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[RevisionProgress]:
         """Return one page, newest first, of the revisions whose newest run is older than the run `before`.
 
         Of `wanted`, the spaces and kinds count.

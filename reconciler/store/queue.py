@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from reconciler.core.queue import Line, PoolLimits, Work, next_line, party_of
+from reconciler.core.queue import PoolLimits, QueueLine, WorkLoad, next_line, party_of
 from reconciler.core.runs import Run, RunId
 from reconciler.store import rows, statements
 from reconciler.store.bases import ReadingBase, WritingBase
@@ -104,7 +104,7 @@ class QueueWriting(QueueReading, WritingBase):
     def _take_turns(self, places: int, pools: Mapping[str, PoolLimits]) -> Iterator[str]:
         """Yield the ids of the runs that get the free places."""
         lines = {line.name: line for line in self._lines()}
-        work = Work()
+        work = WorkLoad()
         for space, pool, kind, count in self._connection.execute(_AT_WORK) if lines else ():
             work.add(party_of(space, pool or DEFAULT_POOL), is_check=kind == CHECK_KIND, count=count)
         newest = max((line.turn for line in lines.values()), default=0)
@@ -134,9 +134,9 @@ class QueueWriting(QueueReading, WritingBase):
             values_of_turns = [{"space": party, "turn": turn} for party, turn in sorted(served.items())]
             self._connection.execute(_put_turns(self._dialect), values_of_turns)
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[QueueLine]:
         for name, head, turn in self._connection.execute(_LINES):
-            yield Line.named(name, head, turn)
+            yield QueueLine.named(name, head, turn)
 
 
 def _lines() -> Select[Any]:

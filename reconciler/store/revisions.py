@@ -11,7 +11,7 @@ from reconciler.core.runs import ACTIVE, RunId, RunStatus
 from reconciler.store import rows
 from reconciler.store.bases import ReadingBase
 from reconciler.store.selecting import among
-from reconciler.store.stored import Progress, RunFilter
+from reconciler.store.stored import RevisionProgress, RunFilter
 from reconciler.store.tables import runs, stacks
 from spaces.names import Revision
 
@@ -22,7 +22,7 @@ _BAD = frozenset({RunStatus.FAILED, RunStatus.INTERRUPTED})
 class RevisionReading(ReadingBase):
     """The questions about revisions, for a `Reading`."""
 
-    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[Progress]:
+    def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[RevisionProgress]:
         """Return one page, newest first, of the revisions whose newest run is older than the run `before`."""
         newer = runs.alias("newer")
         same = self._narrowed(select(newer.c.id), newer, wanted)
@@ -34,7 +34,7 @@ class RevisionReading(ReadingBase):
         found = [it.revision for it in self._connection.execute(query.order_by(runs.c.id.desc()).limit(limit))]
         return self._progress(found, wanted) if found else []
 
-    def _progress(self, revisions: list[str], wanted: RunFilter) -> list[Progress]:
+    def _progress(self, revisions: list[str], wanted: RunFilter) -> list[RevisionProgress]:
         place = func.row_number().over(partition_by=(runs.c.revision, runs.c.stack_id), order_by=runs.c.id.desc())
         columns = (runs.c.revision, runs.c.id, runs.c.status, runs.c.finished_at, place.label("place"))
         each = self._narrowed(select(*columns), runs, wanted).where(runs.c.revision.in_(revisions)).subquery()
@@ -61,13 +61,13 @@ class RevisionReading(ReadingBase):
         return query
 
 
-def _progress(revision: str, found: list[_Row]) -> Progress:
+def _progress(revision: str, found: list[_Row]) -> RevisionProgress:
     counted = {RunStatus(row.status): row for row in found if row.number}
     bad = _newest(row for status, row in counted.items() if status in _BAD)
     open_ = _newest(row for status, row in counted.items() if status in ACTIVE)
     newest = _newest(counted.values()) or ""
     ends = [row.ended for row in counted.values() if row.ended is not None]
-    return Progress(
+    return RevisionProgress(
         revision=Revision(revision),
         stacks={status: row.number for status, row in counted.items()},
         oldest=RunId(min(row.oldest for row in found)),

@@ -325,7 +325,7 @@ class RunFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RevisionProgress:
     """How far a revision got: how many stacks have which status, by the newest run of each for that revision.
 
     `standing` is the run that stands for it: one that failed, else one that has not ended, else the newest.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.web.issuers import LONGEST, Issuers, Refused, read, times
+from reconciler.web.issuers import LONGEST, Issuers, RefusedToken, read, times
 from spaces.documents.documents import PlacedDocuments
 from spaces.model.people import ApiKeySpec, OidcTrust
 from spaces.names import Kind
@@ -32,7 +32,7 @@ class Foreigners:
             return None
         try:
             return self._holder(text, _trusts(documents), now)
-        except Refused as refused:
+        except RefusedToken as refused:
             _log.info("a token that another issuer signed was refused: %s", refused)
             return None
 
@@ -40,7 +40,7 @@ class Foreigners:
         header, claims = read(text)
         mine = {name: trust for name, trust in trusts.items() if trust.issuer == claims.get("iss")}
         if not mine:
-            raise Refused("no ApiKey names its issuer")
+            raise RefusedToken("no ApiKey names its issuer")
         issuer = str(claims["iss"])
         self.issuers.verify(text, header, issuer)
         dies = times(claims, now)
@@ -57,7 +57,7 @@ class Foreigners:
                 if opens
                 else "no ApiKey has its audience and subject"
             )
-            raise Refused(f"{why} (issuer {issuer})")
+            raise RefusedToken(f"{why} (issuer {issuer})")
         return opens[0], dies
 
 

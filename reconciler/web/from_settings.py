@@ -9,7 +9,7 @@ from reconciler.credentials.files import read_secret_file
 from reconciler.settings import Settings
 from reconciler.web.issuers import Issuers, fetch_json
 from reconciler.web.ports import WebhookSecret
-from reconciler.web.provider import CALLBACK, Provider
+from reconciler.web.provider import CALLBACK, OidcProvider
 
 
 def hosts(settings: Settings) -> frozenset[str]:
@@ -18,13 +18,13 @@ def hosts(settings: Settings) -> frozenset[str]:
     return frozenset({name} if name else ())
 
 
-def provider(settings: Settings) -> Provider | None:
+def provider(settings: Settings) -> OidcProvider | None:
     """Return the identity provider that people can sign in with; None: the settings name none."""
     issuer, client = settings.oidc_issuer, settings.oidc_client_id
     if issuer is None or client is None or settings.public_url is None:
         return None
     here, file = issuer.startswith("http://"), settings.oidc_client_secret_file
-    return Provider(
+    return OidcProvider(
         issuer,
         client,
         settings.public_url.rstrip("/") + CALLBACK,

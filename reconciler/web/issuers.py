@@ -37,7 +37,7 @@ Fetch = Callable[[str], Any]
 """Returns the JSON at an https URL; raises OSError with the reason."""
 
 
-class Refused(Exception):
+class RefusedToken(Exception):
     """A token opens nothing. The message says why, for the service's log; it holds nothing of the token's."""
 
 
@@ -77,16 +77,16 @@ def fetch_json(url: str, *, here: bool = False) -> Any:
 
 
 def read(text: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """Return the header and the claims of a token, of which nothing is proven; Refused where it cannot be read."""
+    """Return the header and the claims of a token, of which nothing is proven; RefusedToken where it cannot be read."""
     if len(text) > LONGEST or not _SHAPE.fullmatch(text):
-        raise Refused("it is no token")
+        raise RefusedToken("it is no token")
     try:
         parsed = jws.extract_compact(text.encode())
         header, claims = parsed.headers(), json.loads(parsed.payload)
     except (JoseError, ValueError, RecursionError):
-        raise Refused("it cannot be read") from None
+        raise RefusedToken("it cannot be read") from None
     if not isinstance(claims, dict):
-        raise Refused("it has no claims")
+        raise RefusedToken("it has no claims")
     return header, claims
 
 
@@ -99,16 +99,16 @@ class Issuers:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def verify(self, text: str, header: Mapping[str, Any], issuer: str) -> None:
-        """Check the signature of a token by a key that its issuer publishes; Refused if it is wrong."""
+        """Check the signature of a token by a key that its issuer publishes; RefusedToken if it is wrong."""
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in _ALGORITHMS:
-            raise Refused(f"its algorithm is none of {', '.join(_ALGORITHMS)} (issuer {issuer})")
+            raise RefusedToken(f"its algorithm is none of {', '.join(_ALGORITHMS)} (issuer {issuer})")
         if not isinstance(kid, str):
-            raise Refused(f"it names no key (issuer {issuer})")
+            raise RefusedToken(f"it names no key (issuer {issuer})")
         try:
             jws.deserialize_compact(text, self._key(issuer, kid), algorithms=_ALGORITHMS)
         except (JoseError, ValueError):
-            raise Refused(f"its signature is wrong (issuer {issuer})") from None
+            raise RefusedToken(f"its signature is wrong (issuer {issuer})") from None
 
     def _key(self, issuer: str, kid: str) -> RSAKey | ECKey:
         with self._lock:
@@ -117,13 +117,13 @@ class Issuers:
         if not fresh or kid not in known.keys:
             # Who waits too long is refused: slow issuers must not take up every thread.
             if not known.lock.acquire(timeout=_PATIENCE):
-                raise Refused(f"{issuer} is slow to give its keys")
+                raise RefusedToken(f"{issuer} is slow to give its keys")
             try:
                 self._refresh(known, issuer, kid)
             finally:
                 known.lock.release()
         if kid not in known.keys:
-            raise Refused(f"its key is none that {issuer} publishes")
+            raise RefusedToken(f"its key is none that {issuer} publishes")
         return known.keys[kid]
 
     def _refresh(self, known: _Issuer, issuer: str, kid: str) -> None:
@@ -137,7 +137,7 @@ class Issuers:
         except OSError as error:
             # Keys that were good a while ago stay so, while their issuer cannot be reached.
             if kid not in known.keys:
-                raise Refused(str(error)) from None
+                raise RefusedToken(str(error)) from None
         else:
             known.fetched = now
 
@@ -174,22 +174,22 @@ def _bits(number: str) -> int:
 
 
 def times(claims: Mapping[str, Any], now: datetime) -> datetime:
-    """Return when a token dies; Refused for one that is dead, not born yet, or says nothing of its death."""
+    """Return when a token dies; RefusedToken for one that is dead, not born yet, or says nothing of its death."""
     moments = {}
     for name in ("exp", "nbf", "iat"):
         value = claims.get(name)
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Refused(f"its {name} is no time")
+            raise RefusedToken(f"its {name} is no time")
         try:
             moments[name] = datetime.fromtimestamp(value, UTC)
         except (ValueError, OverflowError, OSError):
-            raise Refused(f"its {name} is no time") from None
+            raise RefusedToken(f"its {name} is no time") from None
     if "exp" not in moments:
-        raise Refused("it never dies")
+        raise RefusedToken("it never dies")
     if moments["exp"] + _SLACK <= now:
-        raise Refused("it is dead")
+        raise RefusedToken("it is dead")
     if any(moments[name] - _SLACK > now for name in ("nbf", "iat") if name in moments):
-        raise Refused("it is from the future: compare the clocks")
+        raise RefusedToken("it is from the future: compare the clocks")
     return moments["exp"]

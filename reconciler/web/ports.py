@@ -25,7 +25,7 @@ from reconciler.store.protocol import Store
 from reconciler.web.foreign_tokens import Foreigners
 from reconciler.web.one_time import OneTimeCodes
 from reconciler.web.pace import Pace
-from reconciler.web.provider import Provider
+from reconciler.web.provider import OidcProvider
 from spaces.documents.documents import PlacedDocuments
 from spaces.documents.tree import SpaceTree
 from spaces.effective.stack import EffectiveStack
@@ -194,7 +194,7 @@ class Ports:
     """Whether `/metrics` needs a token from this machine too. From other machines it always does."""
     foreigners: Foreigners = field(default_factory=Foreigners)
     """Checks tokens that others signed, for the API keys that trust them."""
-    provider: Provider | None = None
+    provider: OidcProvider | None = None
     """The identity provider that people can sign in with."""
     issuer: Issuer | None = None
     """The issuer of run tokens; None if the settings name none."""

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from rbac.access.access import Access
 from rbac.access.subjects import Subject, user
-from reconciler.web.issuers import Issuers, Refused, check_secure, discovered, read, times
+from reconciler.web.issuers import Issuers, RefusedToken, check_secure, discovered, read, times
 from spaces.documents.documents import PlacedDocuments
 from spaces.model.people import UserSpec, email_key
 from spaces.names import Kind, is_name
@@ -38,7 +38,7 @@ class CannotSignIn(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SignInRequest:
     """What was asked of the provider, and where the person wanted to. Only their browser keeps it."""
 
     state: str
@@ -52,7 +52,7 @@ class Question:
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
-    def unpacked(cls, text: str) -> Question:
+    def unpacked(cls, text: str) -> SignInRequest:
         """Return the question in a cookie; CannotSignIn for any other text."""
         try:
             state, nonce, verifier, there = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -65,7 +65,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Provider:
+class OidcProvider:
     """An identity provider, and this service as its client. Any thread may ask."""
 
     issuer: str
@@ -86,12 +86,12 @@ class Provider:
         """What people know it by."""
         return urlsplit(self.issuer).netloc
 
-    def begin(self, there: str) -> tuple[str, Question]:
+    def begin(self, there: str) -> tuple[str, SignInRequest]:
         """Return the address to send a browser to, and the question that goes with it; CannotSignIn."""
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - slow to import
         from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415
 
-        question = Question(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), there)
+        question = SignInRequest(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), there)
         address = prepare_grant_uri(
             self._endpoint("authorization_endpoint"),
             client_id=self.client_id,
@@ -105,7 +105,7 @@ class Provider:
         )
         return address, question
 
-    def finish(self, question: Question, sent: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    def finish(self, question: SignInRequest, sent: Mapping[str, str], now: datetime) -> dict[str, Any]:
         """Return the claims of the person who comes back; CannotSignIn where anything does not fit."""
         if not secrets.compare_digest(sent.get("state", "").encode(), question.state.encode()):
             raise CannotSignIn("this sign-in was begun in another window or browser: begin again")
@@ -120,7 +120,7 @@ class Provider:
             header, claims = read(token)
             self.issuers.verify(token, header, self.issuer)
             times(claims, now)
-        except Refused as refused:
+        except RefusedToken as refused:
             raise CannotSignIn(f"the token of {self.name} does not count: {refused}") from None
         wrong = self._wrong(claims, question.nonce)
         if wrong is not None:

@@ -14,7 +14,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 from reconciler.runner.tfstate.door import listen
-from reconciler.worker.service import Away, Service
+from reconciler.worker.service import Away, ServiceClient
 
 _PATHS = "/api/v1/tfstate/"
 _PASSED = ("authorization", "content-type", "content-md5", "prefer")
@@ -25,7 +25,7 @@ _MAX_BYTES = 512 * 1024 * 1024
 class TfstateDoor:
     """Listens in the data directory until it is closed."""
 
-    def __init__(self, directory: Path, service: Service) -> None:
+    def __init__(self, directory: Path, service: ServiceClient) -> None:
         self._server = _Server(listen(directory), service)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
@@ -40,7 +40,7 @@ class TfstateDoor:
 class _Server(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, service: Service) -> None:
+    def __init__(self, listener: socket.socket, service: ServiceClient) -> None:
         super().__init__("", _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener

@@ -22,11 +22,11 @@ from reconciler.engine.ends import never_started
 from reconciler.engine.packing import BEGINNING, PLANNED, CannotUnpack, pack, unpack
 from reconciler.engine.placing import CannotPlace, Machine
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, Job, LegReport, Reason, TfstateAccess
+from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport, TfstateAccess
 from reconciler.runner.contract.records import order_from_data
 from reconciler.runner.tfstate.backlog import anything_pending, pending_requests
 from reconciler.worker.kept import KeptLeg
-from reconciler.worker.service import Away, Lost, NotSaved, Order, Service
+from reconciler.worker.service import Away, Lost, NotSaved, Order, ServiceClient
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class LegAtWork:
     """A leg that this worker has. One thread does or follows it; others say `ended` and `stop`."""
 
     kept: KeptLeg
-    service: Service
+    service: ServiceClient
     engine: Engine
     machine: Machine
     legs: Remembering
@@ -124,7 +124,7 @@ class LegAtWork:
             self.end(self.kept.which.unprepared(Ending.FAILED, error.reason, error.message))
         except (KeyError, TypeError, ValueError):
             message = "what the service sent is no order: is it of the same version?"
-            self.end(self.kept.which.unprepared(Ending.FAILED, Reason.RUNNER_ERROR, message))
+            self.end(self.kept.which.unprepared(Ending.FAILED, EndReason.RUNNER_ERROR, message))
         else:
             _log.info("run %s: %s of %s begins", self.run, job.leg, job.stack)
             self._saved = order.saved
@@ -206,7 +206,7 @@ class LegAtWork:
         if self.stays:
             _log.warning("run %s can be applied by this worker only: %s", report.run, problem)
             return
-        failed = replace(report, ending=Ending.FAILED, reason=Reason.PLAN_NOT_SAVED, plan_digest=None)
+        failed = replace(report, ending=Ending.FAILED, reason=EndReason.PLAN_NOT_SAVED, plan_digest=None)
         self._report = replace(failed, message=f"the plan cannot be kept for its apply: {problem}")
 
     def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:

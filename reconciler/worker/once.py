@@ -17,11 +17,11 @@ from reconciler.core.phases import Leg
 from reconciler.engine.ends import LegId
 from reconciler.engine.local import LocalEngine
 from reconciler.engine.placing import Machine
-from reconciler.runner.contract.job import Ending, LegReport, Reason
+from reconciler.runner.contract.job import Ending, EndReason, LegReport
 from reconciler.worker.door import TfstateDoor
 from reconciler.worker.kept import KeptLeg
 from reconciler.worker.leg import LegAtWork
-from reconciler.worker.service import Away, Lost, Order, Service
+from reconciler.worker.service import Away, Lost, Order, ServiceClient
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class OneLeg:
 
     token: str = field(repr=False)
     name: str
-    service: Service
+    service: ServiceClient
     engine: LocalEngine
     machine: Machine
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -129,4 +129,4 @@ def _as_lost(report: LegReport) -> LegReport:
     """Return the report of a plan that nobody wanted stopped: its machine had to end. It is made again."""
     if report.leg is Leg.APPLY or report.ending is not Ending.CANCELED:
         return report
-    return replace(report, ending=Ending.LOST, reason=Reason.RUNNER_DIED, message="its machine was told to end")
+    return replace(report, ending=Ending.LOST, reason=EndReason.RUNNER_DIED, message="its machine was told to end")

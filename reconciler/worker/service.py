@@ -85,7 +85,7 @@ class _Client(httpx.Client):
         return super().send(request, **more)
 
 
-class Service:
+class ServiceClient:
     """One service. Any thread may call any method."""
 
     def __init__(self, url: str, token: str, *, trust_env: bool = True) -> None:

@@ -24,7 +24,7 @@ from reconciler.tools.installed import usable_tools
 from reconciler.worker.door import TfstateDoor
 from reconciler.worker.kept import KeptLeg, KeptLegs
 from reconciler.worker.leg import LegAtWork, discard
-from reconciler.worker.service import Away, Offered, Rejected, Service, Tools
+from reconciler.worker.service import Away, Offered, Rejected, ServiceClient, Tools
 from spaces.model.pool import EngineName
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Worker:
     pool: str
     name: str
     places: int
-    service: Service
+    service: ServiceClient
     engine: LocalEngine
     machine: Machine
     listen: Callable[[str, str, Callable[[LegId], bool]], Messages] = no_messages

@@ -14,7 +14,7 @@ from reconciler.core.state import StackProblem
 from reconciler.git.errors import CheckoutRefused, GitError
 from reconciler.git.globs import Glob
 from reconciler.git.links import SUBMODULE, follow, resolve
-from reconciler.git.objects import Entry, EntryKind
+from reconciler.git.objects import EntryKind, TreeEntry
 from reconciler.git.trees import LARGEST_FILE, Trees
 from reconciler.tools.base import References
 from reconciler.tools.registry import tool
@@ -138,7 +138,7 @@ class TreeReader:
         except CheckoutRefused:
             return normpath(path)
 
-    def _entry(self, path: str) -> Entry | None:
+    def _entry(self, path: str) -> TreeEntry | None:
         try:
             return resolve(self._trees, self._revision, path).entry
         except CheckoutRefused:
@@ -257,7 +257,7 @@ def _missing(source: ResolvedSource, trees: Trees, revision: Revision) -> StackP
     match entry:
         case None:
             what = "does not exist"
-        case Entry(kind=EntryKind.SUBMODULE):
+        case TreeEntry(kind=EntryKind.SUBMODULE):
             return StackProblem(Reason.SOURCE_REFUSED, f"source path {source.path} {SUBMODULE}")
         case _:
             what = "is not a directory"

@@ -19,7 +19,7 @@ from reconciler.core.runs import Run
 from reconciler.credentials.files import read_secret_file
 from reconciler.credentials.secrets import SecretSources
 from reconciler.loop.desired.world import World
-from reconciler.loop.policies.delivery import Delivery, Errand, Outcome, receiver_of
+from reconciler.loop.policies.delivery import Delivery, DeliveryOutcome, Errand, receiver_of
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.metrics import Metrics
 from reconciler.notifying.mail import MailServer
@@ -107,9 +107,9 @@ class Deliveries:
         def gather(now: datetime) -> Delivery | None:
             return self._delivery(errand, now)
 
-        def conclude(delivery: Delivery | None, outcome: Outcome | None, now: datetime) -> None:
+        def conclude(delivery: Delivery | None, outcome: DeliveryOutcome | None, now: datetime) -> None:
             if delivery is not None and outcome is None:
-                outcome = Outcome(Failed("it could not be sent"))
+                outcome = DeliveryOutcome(Failed("it could not be sent"))
             self._conclude(errand, delivery, outcome.failed if outcome is not None else None, now)
 
         self._inquiries.open(errand.id, gather, conclude)

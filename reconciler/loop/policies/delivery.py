@@ -11,7 +11,7 @@ from reconciler.credentials.errors import SecretUnreadable
 from reconciler.credentials.secrets import SecretSources
 from reconciler.loop.desired.world import World
 from reconciler.notifying.addresses import Network
-from reconciler.notifying.apprise import Call, call
+from reconciler.notifying.apprise import AppriseCall, call
 from reconciler.notifying.mail import Letter, MailServer, post
 from reconciler.notifying.messages import (
     as_json,
@@ -67,7 +67,7 @@ def receiver_of(world: World, errand: Errand) -> tuple[Placed, NotifierSpec, Not
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """What became of a delivery: why it failed, or None if the receiver took it."""
 
     failed: Failed | None
@@ -91,18 +91,18 @@ class Delivery:
     """Reads the settings of the mail server, with its password."""
     now: datetime
 
-    def ask(self) -> Outcome:
+    def ask(self) -> DeliveryOutcome:
         """Send it."""
         try:
             match self.spec.type:
                 case NotifierType.MAIL:
-                    return Outcome(self._post())
+                    return DeliveryOutcome(self._post())
                 case NotifierType.APPRISE:
-                    return Outcome(call(Call(self._url(), *self._words()), self.networks))
+                    return DeliveryOutcome(call(AppriseCall(self._url(), *self._words()), self.networks))
                 case _:
-                    return Outcome(send(self._parcel(), self.networks))
+                    return DeliveryOutcome(send(self._parcel(), self.networks))
         except SecretUnreadable as error:
-            return Outcome(Failed(str(error)))
+            return DeliveryOutcome(Failed(str(error)))
 
     def _post(self) -> Failed | None:
         server, entry = self.mail(), self.entry

@@ -41,7 +41,7 @@ class Question(Protocol[Answer_co]):
 Asked = TypeVar("Asked", bound=Question[Any])
 
 
-class Stage(Enum):
+class InquiryStage(Enum):
     """How far an inquiry has come."""
 
     OPEN = auto()
@@ -59,7 +59,7 @@ class Inquiry(Generic[Asked]):
     """Returns the question; None: nobody is to be asked."""
     conclude: Callable[[Asked | None, Any, datetime], None]
     """Deals with the answer. It is None where nobody was asked, or where asking failed."""
-    stage: Stage = Stage.OPEN
+    stage: InquiryStage = InquiryStage.OPEN
     question: Asked | None = None
     future: Future[Any] | None = None
     answer: Any = None
@@ -132,21 +132,21 @@ class Inquiries:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _move(self, inquiry: Inquiry[Any], now: datetime) -> bool:
-        if inquiry.stage is Stage.OPEN:
+        if inquiry.stage is InquiryStage.OPEN:
             inquiry.question = inquiry.gather(now)
             if inquiry.question is None:
-                inquiry.stage = Stage.ANSWERED
+                inquiry.stage = InquiryStage.ANSWERED
             else:
                 inquiry.future = self._pool.submit(inquiry.question.ask)
-                inquiry.stage = Stage.ASKED
+                inquiry.stage = InquiryStage.ASKED
                 inquiry.future.add_done_callback(lambda _: self.wake())
-        if inquiry.stage is Stage.ASKED and inquiry.future is not None:
+        if inquiry.stage is InquiryStage.ASKED and inquiry.future is not None:
             if not inquiry.future.done():
                 return False
             failed = inquiry.future.exception()
             if failed is not None:
                 _log.error("the question about %s could not be asked", inquiry.about, exc_info=failed)
             inquiry.answer = None if failed is not None else inquiry.future.result()
-            inquiry.stage = Stage.ANSWERED
+            inquiry.stage = InquiryStage.ANSWERED
         inquiry.conclude(inquiry.question, inquiry.answer, now)
         return True

@@ -21,7 +21,7 @@ from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.world import World
 from reconciler.metrics import Metrics
 from reconciler.policies.evaluation import judge
-from reconciler.policies.inputs import Case, Standing, event_input
+from reconciler.policies.inputs import Case, Membership, event_input
 from reconciler.store.protocol import Store
 from reconciler.store.queries import Reading
 from reconciler.store.stored import RunFilter
@@ -41,7 +41,7 @@ class PolicyAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlanQuestion:
     """A question about one plan, gathered whole, so that any thread may ask it."""
 
     policies: tuple[Guardrail, ...]
@@ -63,7 +63,7 @@ class PlanPolicies:
     follower: Follower
     metrics: Metrics
 
-    def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> Question | None:
+    def question(self, run: Run, planned: Planned, plan_digest: str | None, now: datetime) -> PlanQuestion | None:
         """Return the question about a plan; None where other policies are in force than when the run was queued."""
         stack = self._stack(run, now)
         if stack is None:
@@ -72,7 +72,7 @@ class PlanPolicies:
             case = a_case(
                 reading, self.follower.world, run.evolve(changes=ChangeCounts.of(planned)), stack, planned, now
             )
-        return Question(stack.policies, case, plan_digest)
+        return PlanQuestion(stack.policies, case, plan_digest)
 
     def _stack(self, run: Run, now: datetime) -> EffectiveStack | None:
         """Return the stack of a run with the policies that it was queued under, or those of now if its stack left."""
@@ -117,17 +117,17 @@ def a_case(  # noqa: PLR0917
     )
 
 
-def _standing(world: World, person: str, space: SpaceName, now: datetime) -> Standing:
+def _standing(world: World, person: str, space: SpaceName, now: datetime) -> Membership:
     if world.admission is None:
-        return Standing()
+        return Membership()
     access = world.admission.access.at(now)
     subject = next((admin for admin in access.admins if str(admin) == person), None)
     try:
         subject = subject or Subject.parse(person)
     except ValueError:
         # Somebody who is known by an address alone holds nothing.
-        return Standing()
-    return Standing(access.groups_of(subject), access.roles_in(subject, space))
+        return Membership()
+    return Membership(access.groups_of(subject), access.roles_in(subject, space))
 
 
 def policy_input(store: Store, world: World, run: RunId, now: datetime) -> dict[str, Any] | None:

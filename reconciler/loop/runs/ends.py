@@ -16,7 +16,7 @@ from reconciler.core.phases import Leg
 from reconciler.core.runs import Run, RunStatus
 from reconciler.engine.base import Engine, LegReport
 from reconciler.loop.policies.inquiries import Inquiries
-from reconciler.loop.policies.plan import PolicyAnswer, Question
+from reconciler.loop.policies.plan import PlanQuestion, PolicyAnswer
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.record import Recorder
 from reconciler.store.stored import StoreBusy
@@ -101,10 +101,10 @@ class Ends:
         return True
 
     def _open(self, report: LegReport) -> None:
-        def gather(now: datetime) -> Question | None:
+        def gather(now: datetime) -> PlanQuestion | None:
             return self.recorder.question(report, now)
 
-        def conclude(_question: Question | None, answer: PolicyAnswer | None, now: datetime) -> None:
+        def conclude(_question: PlanQuestion | None, answer: PolicyAnswer | None, now: datetime) -> None:
             self._record(report, answer, now)
 
         self.inquiries.open(report.run, gather, conclude)

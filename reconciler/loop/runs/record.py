@@ -28,7 +28,7 @@ from reconciler.core.standing import is_current, rests, without_ended_lock
 from reconciler.core.state import Component, Heading, StackState
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
-from reconciler.loop.policies.plan import PlanPolicies, PolicyAnswer, Question
+from reconciler.loop.policies.plan import PlanPolicies, PlanQuestion, PolicyAnswer
 from reconciler.loop.runs.turn import CHANGED_POLICIES, after_leg, while_it_waits
 from reconciler.metrics import Metrics
 from reconciler.runner.tfstate.backlog import pending_requests, unit_of
@@ -163,7 +163,7 @@ class Recorder:
             return False
         return True
 
-    def question(self, report: LegReport, now: datetime) -> Question | None:
+    def question(self, report: LegReport, now: datetime) -> PlanQuestion | None:
         """Return the question about a plan that has just ended; None: there is none, or the policies are others now."""
         planned = report.planned
         if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or planned is None:
@@ -174,7 +174,7 @@ class Recorder:
             return None
         return self.policies.question(run, planned, report.plan_digest or run.plan_digest, now)
 
-    def question_again(self, run: Run, now: datetime) -> Question | None:
+    def question_again(self, run: Run, now: datetime) -> PlanQuestion | None:
         """Return the question about a run that waits; None: its policies are others now."""
         with self.store.reading() as reading:
             planned = reading.planned(run.id)

@@ -15,7 +15,7 @@ from reconciler.core.runs import Run, RunStatus
 from reconciler.core.verdicts import Verdict
 from reconciler.engine.base import Engine
 from reconciler.loop.policies.inquiries import Inquiries
-from reconciler.loop.policies.plan import PolicyAnswer, Question
+from reconciler.loop.policies.plan import PlanQuestion, PolicyAnswer
 from reconciler.loop.policies.push import PushPolicies, PushQuestion
 from reconciler.loop.runs.decide import Ended, Followup, ToApply, ToJudge, ToPush, ToStop, decide_due
 from reconciler.loop.runs.dispatch import Dispatcher
@@ -87,10 +87,10 @@ class Scheduler:
         if self.inquiries.is_about(run.id):
             return
 
-        def gather(now: datetime) -> Question | None:
+        def gather(now: datetime) -> PlanQuestion | None:
             return self.recorder.question_again(run, now)
 
-        def conclude(_question: Question | None, answer: PolicyAnswer | None, now: datetime) -> None:
+        def conclude(_question: PlanQuestion | None, answer: PolicyAnswer | None, now: datetime) -> None:
             changed = self.recorder.judge_waiting(run, answer, now)
             if changed is None:
                 return

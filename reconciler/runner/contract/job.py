@@ -198,7 +198,7 @@ class Ending(StrEnum):
     """The process died, or never began, while nothing had been written yet."""
 
 
-class Reason(StrEnum):
+class EndReason(StrEnum):
     """Why a leg ended as it did; the same word in the run, the log and the metrics."""
 
     PLANNED = "Planned"

@@ -12,7 +12,7 @@ from pathlib import Path
 from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, Hook, Job, Reason
+from reconciler.runner.contract.job import Ending, EndReason, Hook, Job
 from reconciler.runner.leg.hook_files import HookFiles
 from reconciler.runner.processes.command import Command, Outcome, Stop, Watch
 from reconciler.runner.processes.log import RunLog
@@ -25,7 +25,7 @@ from spaces.model.variables import is_loader
 class LegEnded(Exception):
     """The leg ends here, in this way. The message is one line."""
 
-    def __init__(self, ending: Ending, reason: Reason, message: str) -> None:
+    def __init__(self, ending: Ending, reason: EndReason, message: str) -> None:
         super().__init__(message)
         self.ending = ending
         self.reason = reason
@@ -89,7 +89,7 @@ class Commands:
         """Stop here if a stop was asked for."""
         if self._cancel.requested and not self.late and not self._concluding:
             self._cancel.handled = True
-            raise LegEnded(Ending.CANCELED, Reason.CANCELED, f"canceled during {self.phase}")
+            raise LegEnded(Ending.CANCELED, EndReason.CANCELED, f"canceled during {self.phase}")
 
     def do(
         self,
@@ -142,10 +142,10 @@ class Commands:
             self._heed_masks()
             self._judge(what, outcome, (0,))
             if outcome.code != 0:
-                raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, self._failed(what, outcome.code))
+                raise LegEnded(Ending.FAILED, EndReason.HOOK_FAILED, self._failed(what, outcome.code))
             variables = self.files.take_variables(hook.may_set)
         except StepFailed as error:
-            raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, f"{what}: {error}") from None
+            raise LegEnded(Ending.FAILED, EndReason.HOOK_FAILED, f"{what}: {error}") from None
         self._env = {**self._env, **variables}
         return variables
 
@@ -216,9 +216,9 @@ class Commands:
         fine = outcome.code in ok and not outcome.killed
         if outcome.stop is not None:
             reason, why = {
-                Stop.CANCEL: (Reason.CANCELED, "canceled"),
-                Stop.DEADLINE: (Reason.PHASE_TIMEOUT, f"{self.phase} took too long"),
-                Stop.SILENCE: (Reason.SILENCE_TIMEOUT, "without output for too long"),
+                Stop.CANCEL: (EndReason.CANCELED, "canceled"),
+                Stop.DEADLINE: (EndReason.PHASE_TIMEOUT, f"{self.phase} took too long"),
+                Stop.SILENCE: (EndReason.SILENCE_TIMEOUT, "without output for too long"),
             }[outcome.stop]
             if applying and fine:
                 self.late = outcome.stop
@@ -232,7 +232,7 @@ class Commands:
             raise LegEnded(ending, reason, f"{why}: {what}, {how}")
         if outcome.signal is not None and not fine:
             ending = Ending.INTERRUPTED if applying else Ending.FAILED
-            raise LegEnded(ending, Reason.TOOL_KILLED, f"{what} was killed by {outcome.signal.name}")
+            raise LegEnded(ending, EndReason.TOOL_KILLED, f"{what} was killed by {outcome.signal.name}")
 
 
 def first_line(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.core.phases import Leg, Phase
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, Job, LegReport, Reason
+from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport
 from reconciler.runner.leg import git_access
 from reconciler.runner.leg.commands import Commands, Context, shorten
 from reconciler.runner.leg.identity import Tokens, bring, take_away, with_paths
@@ -76,9 +76,9 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     source = Path(os.path.realpath(directory.work / job.path))
     top = Path(os.path.realpath(directory.work))
     if not (source == top or top in source.parents) or not source.is_dir():
-        return End(Ending.FAILED, Reason.SOURCE_MISSING, f"there is no directory {job.path!r} in the source")
+        return End(Ending.FAILED, EndReason.SOURCE_MISSING, f"there is no directory {job.path!r} in the source")
     if job.tool not in TOOLS:
-        return End(Ending.FAILED, Reason.RUNNER_ERROR, f"there is no tool {job.tool!r}")
+        return End(Ending.FAILED, EndReason.RUNNER_ERROR, f"there is no tool {job.tool!r}")
     if context.sandbox is None and job.leg is Leg.PLAN:
         log.say(Phase.INIT, UNSANDBOXED)
     # Inside the sandbox /tmp is the run's own: short, since sockets' paths may not be long.
@@ -92,7 +92,7 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     try:
         commands = Commands(context, env, source, str(seen.variables))
     except StepFailed as error:
-        return End(Ending.FAILED, Reason.PLAN_CHANGED, str(error))
+        return End(Ending.FAILED, EndReason.PLAN_CHANGED, str(error))
     tool_job = ToolJob(
         job.binary,
         source,
@@ -150,7 +150,7 @@ def _mounted(work: Work) -> End | None:
     try:
         mount({name: text.encode() for name, text in job.secret_files.items()}, work.directory, job.path)
     except CannotMount as error:
-        return End(Ending.FAILED, Reason.PREPARE_FAILED, work.masker.text(str(error)))
+        return End(Ending.FAILED, EndReason.PREPARE_FAILED, work.masker.text(str(error)))
     return None
 
 
@@ -164,7 +164,7 @@ def _guarded(work: Work) -> End:
                 work.log.say(work.commands.phase, work.masker.text(each))
         # Whether an apply had already written something when this happened nobody knows.
         ending = Ending.INTERRUPTED if work.commands.writing else Ending.FAILED
-        return End(ending, Reason.RUNNER_ERROR, f"a bug in the {work.job.tool} adapter: {type(error).__name__}")
+        return End(ending, EndReason.RUNNER_ERROR, f"a bug in the {work.job.tool} adapter: {type(error).__name__}")
 
 
 def _report(work: Work, end: End) -> LegReport:
@@ -181,7 +181,7 @@ def _report(work: Work, end: End) -> LegReport:
         planned=work.planned,
         applied=None if work.applied is None else masked_applied(work.applied, masker),
         plan_digest=work.plan_digest,
-        waiting=job.waits_for_verdict and end.reason is Reason.PLANNED,
+        waiting=job.waits_for_verdict and end.reason is EndReason.PLANNED,
     )
 
 

@@ -14,7 +14,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Applied, MadeBy, Planned
 from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
-from reconciler.runner.contract.job import Ending, Job, Reason
+from reconciler.runner.contract.job import Ending, EndReason, Job
 from reconciler.runner.contract.records import planned_from_data, planned_to_data, to_line
 from reconciler.runner.leg.commands import Commands, LegEnded
 from reconciler.runner.leg.results import digest, masked_plan, secret_texts, with_file_outputs
@@ -52,7 +52,7 @@ class End:
     """How a leg ended."""
 
     ending: Ending
-    reason: Reason
+    reason: EndReason
     message: str
 
 
@@ -60,7 +60,7 @@ def perform(work: Work) -> End:
     """Do the steps of the job's leg, then the hooks for the end of the run if this is it."""
     legs = (PLAN, APPLY) if work.job.command is None else (BEFORE_TASK, TASK)
     end = _perform(work, legs[0] if work.job.leg is Leg.PLAN else legs[1])
-    run_goes_on = end.reason is Reason.PLANNED
+    run_goes_on = end.reason is EndReason.PLANNED
     if not run_goes_on:
         end = _after_run(work, end)
     return end
@@ -91,7 +91,7 @@ def _rescue(work: Work, error: TfstateNotSaved) -> End:
     kept = work.directory.rescued_tfstate
     _write_private(kept, read_result(error.rescued) or b"")
     message = f"{error}; it is kept as {kept}: put it into the backend (state push), then retry the run"
-    return End(Ending.INTERRUPTED, Reason.TFSTATE_NOT_SAVED, work.masker.text(message))
+    return End(Ending.INTERRUPTED, EndReason.TFSTATE_NOT_SAVED, work.masker.text(message))
 
 
 def _keep(work: Work, error: NotUnderstood) -> StepFailed:
@@ -118,23 +118,23 @@ def _end_of(error: LegEnded | StepFailed | OSError, masker: Masker) -> End:
         case LegEnded():
             return End(error.ending, error.reason, masker.text(str(error)))
         case StepFailed():
-            return End(Ending.FAILED, Reason(error.reason or Reason.TOOL_FAILED), masker.text(str(error)))
+            return End(Ending.FAILED, EndReason(error.reason or EndReason.TOOL_FAILED), masker.text(str(error)))
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             text = f"{error.strerror}: {error.filename or 'while writing'}"
-            return End(Ending.FAILED, Reason.DISK_FULL, masker.text(text))
+            return End(Ending.FAILED, EndReason.DISK_FULL, masker.text(text))
         case _:
             where = f": {error.filename}" if error.filename else ""
-            return End(Ending.FAILED, Reason.RUNNER_ERROR, masker.text(f"{error.strerror or error}{where}"))
+            return End(Ending.FAILED, EndReason.RUNNER_ERROR, masker.text(f"{error.strerror or error}{where}"))
 
 
 def _proper_end(work: Work) -> End:
     if work.job.leg is Leg.APPLY:
         late = "; the request to stop came too late" if work.commands.late else ""
         done = "applied" if work.job.command is None else "the command ended well"
-        return End(Ending.SUCCEEDED, Reason.APPLIED, f"{done}{late}")
+        return End(Ending.SUCCEEDED, EndReason.APPLIED, f"{done}{late}")
     if work.planned is not None and work.planned.has_changes:
-        return End(Ending.SUCCEEDED, Reason.PLANNED, "there are changes")
-    return End(Ending.SUCCEEDED, Reason.NO_CHANGES, "nothing to change")
+        return End(Ending.SUCCEEDED, EndReason.PLANNED, "there are changes")
+    return End(Ending.SUCCEEDED, EndReason.NO_CHANGES, "nothing to change")
 
 
 def _after_run(work: Work, end: End) -> End:
@@ -156,7 +156,7 @@ def _after_run(work: Work, end: End) -> End:
             problem = _end_of(error, work.masker)
             work.log.say(work.commands.phase, problem.message)
             messages.append(problem.message)
-            if problem.reason is not Reason.HOOK_FAILED:
+            if problem.reason is not EndReason.HOOK_FAILED:
                 break
     return End(end.ending, end.reason, "; ".join(messages))
 
@@ -231,7 +231,7 @@ def _conclude_plan(work: Work) -> None:
     try:
         work.planned = replace(planned, facts=files.read_facts())
     except StepFailed as error:
-        raise LegEnded(Ending.FAILED, Reason.HOOK_FAILED, str(error)) from None
+        raise LegEnded(Ending.FAILED, EndReason.HOOK_FAILED, str(error)) from None
     if planned.has_changes:
         files.save()
 
@@ -239,14 +239,14 @@ def _conclude_plan(work: Work) -> None:
 def _check_plan(work: Work) -> None:
     """Right before the apply: after the hooks, which could have touched it."""
     if work.job.plan_digest is None:
-        raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, "no plan was recorded for this run")
+        raise LegEnded(Ending.FAILED, EndReason.PLAN_CHANGED, "no plan was recorded for this run")
     try:
         found = digest(work.directory.planned, _plan_files(work))
     except OSError as error:
         missing = f"the saved plan cannot be read: {Path(str(error.filename or '')).name}"
-        raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, missing) from None
+        raise LegEnded(Ending.FAILED, EndReason.PLAN_CHANGED, missing) from None
     if found != work.job.plan_digest:
-        raise LegEnded(Ending.FAILED, Reason.PLAN_CHANGED, "the saved plan differs from the recorded one")
+        raise LegEnded(Ending.FAILED, EndReason.PLAN_CHANGED, "the saved plan differs from the recorded one")
     work.plan_digest = found
 
 

@@ -33,12 +33,12 @@ from reconciler.tools.base import TfstateBackend
 _SECONDS = 30.0
 
 
-class Away(Exception):
+class ServiceAway(Exception):
     """The service did not answer, or not for itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RelayAnswer:
     """What the service said."""
 
     status: int
@@ -57,8 +57,8 @@ class Upstream:
         # Open until the run's process ends: a late request must not meet another file under this number.
         self._directory = open_directory(Path(access.directory))
 
-    def ask(self, method: str, query: str, body: bytes | None, seconds: float = _SECONDS) -> Answer:
-        """Send a request on; raises Away when nobody answers in `seconds`, or with an error of the server's side."""
+    def ask(self, method: str, query: str, body: bytes | None, seconds: float = _SECONDS) -> RelayAnswer:
+        """Send a request on; ServiceAway when nobody answers in `seconds`, or with an error of the server's side."""
         connection = DoorConnection(self._directory, seconds)
         headers = {"Authorization": f"Bearer {self._token}"}
         if method == "LOCK":
@@ -70,14 +70,14 @@ class Upstream:
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise Away(type(error).__name__) from None
+            raise ServiceAway(type(error).__name__) from None
         finally:
             connection.close()
         if response.status >= 500:
-            raise Away(f"status {response.status}")
+            raise ServiceAway(f"status {response.status}")
         with_tfstate = method == "LOCK" and response.headers.get("Preference-Applied") == WITH_TFSTATE
         content_type = response.headers.get("Content-Type", "application/json")
-        return Answer(response.status, content_type, content, with_tfstate)
+        return RelayAnswer(response.status, content_type, content, with_tfstate)
 
 
 PATIENCE = 15.0
@@ -94,7 +94,7 @@ class _Known:
     """What a leg knows by itself of a unit's tfstate."""
 
     locked: bool = False
-    answer: Answer | None = None
+    answer: RelayAnswer | None = None
     """What a read would give, as far as this leg can tell."""
     wrote: bool = False
 
@@ -147,7 +147,7 @@ class Relay:
         """Check the password."""
         return hmac.compare_digest((authorization or "").encode(errors="replace"), self._expected)
 
-    def answer(self, method: str, query: str, body: bytes | None) -> Answer:
+    def answer(self, method: str, query: str, body: bytes | None) -> RelayAnswer:
         """Answer one request of the tool."""
         unit = unit_of(query)
         match method:
@@ -158,7 +158,7 @@ class Relay:
                     newest = self._spool.newest_body(unit)
                     there = None if self._refused else self._units[unit].answer
                 if newest is not None:
-                    return Answer(200, "application/json", newest)
+                    return RelayAnswer(200, "application/json", newest)
                 # The tool reads three times in an apply; asking each time would be a good part of what we add to it.
                 return self._read(method, query, body) if there is None else there
             case "LOCK":
@@ -168,15 +168,15 @@ class Relay:
                 with self._lock:
                     known = self._units[unit]
                     known.locked, known.answer = True, answer if answer.with_tfstate else None
-                return Answer(200, "application/json", b"")
+                return RelayAnswer(200, "application/json", b"")
             case _:
                 return self._read(method, query, body)
 
-    def _write(self, method: str, query: str, body: bytes) -> Answer:
+    def _write(self, method: str, query: str, body: bytes) -> RelayAnswer:
         with self._lock:
             known = self._units[unit_of(query)]
             if method == "POST":
-                known.answer, known.wrote = Answer(200, "application/json", body), True
+                known.answer, known.wrote = RelayAnswer(200, "application/json", body), True
             else:
                 # What this leg wrote is what it left behind, whoever holds the lock next.
                 known.locked, known.answer = False, known.answer if known.wrote else None
@@ -185,11 +185,11 @@ class Relay:
             if delivered and method == "UNLOCK":
                 self._unlock = query, body
                 self._due.set()
-                return Answer(200, "application/json", b"")
+                return RelayAnswer(200, "application/json", b"")
             if delivered:
                 try:
                     answer = self._upstream.ask(method, query, body)
-                except Away:
+                except ServiceAway:
                     pass
                 else:
                     if answer.status >= 400:
@@ -199,15 +199,15 @@ class Relay:
                 self._spool.add(method, query, body)
             except OSError as error:
                 return _unavailable(f"the tfstate cannot be kept: {error.strerror}")
-        return Answer(200, "application/json", b"")
+        return RelayAnswer(200, "application/json", b"")
 
-    def _read(self, method: str, query: str, body: bytes | None) -> Answer:
+    def _read(self, method: str, query: str, body: bytes | None) -> RelayAnswer:
         end = time.monotonic() + self._patience
         while True:
             if self._deliver(2.0):
                 try:
                     answer = self._upstream.ask(method, query, body)
-                except Away as error:
+                except ServiceAway as error:
                     reason = str(error)
                 else:
                     self._note(method, query, answer)
@@ -218,7 +218,7 @@ class Relay:
                 return _unavailable(f"the service cannot be reached: {reason}")
             time.sleep(_RETRY)
 
-    def _note(self, method: str, query: str, answer: Answer) -> None:
+    def _note(self, method: str, query: str, answer: RelayAnswer) -> None:
         """Remember what was read under the lock."""
         with self._lock:
             known = self._units[unit_of(query)]
@@ -243,7 +243,7 @@ class Relay:
         for pending in pending_requests(self._directory):
             try:
                 answer = self._upstream.ask(pending.method, pending.query, pending.body, seconds)
-            except Away:
+            except ServiceAway:
                 return False
             if answer.status >= 400 and pending.method == "POST":
                 # The service has its reasons (another run holds the lock by now): it decides when it takes this over.
@@ -259,7 +259,7 @@ class Relay:
         (query, body), self._unlock = self._unlock, None
         try:
             self._upstream.ask("UNLOCK", query, body, seconds)
-        except Away:
+        except ServiceAway:
             with contextlib.suppress(OSError):
                 # What the disk does not take either is a lock whose run has ended: the next one may take it.
                 self._spool.add("UNLOCK", query, body)
@@ -317,14 +317,14 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "0")
         if not length.isdigit() or int(length) > MAX_BYTES or "Transfer-Encoding" in self.headers:
             self.close_connection = True
-            self._send(Answer(413, "text/plain", b"a body needs a length within the limit"))
+            self._send(RelayAnswer(413, "text/plain", b"a body needs a length within the limit"))
             return
         body = self.rfile.read(int(length)) if int(length) else None
         path, _mark, query = self.path.partition("?")
         if not server.relay.permits(self.headers.get("Authorization")):
-            self._send(Answer(401, "text/plain", b""))
+            self._send(RelayAnswer(401, "text/plain", b""))
         elif path != "/":
-            self._send(Answer(404, "text/plain", b""))
+            self._send(RelayAnswer(404, "text/plain", b""))
         else:
             self._send(server.relay.answer(self.command, query, body))
 
@@ -333,7 +333,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature
         """Keep quiet: standard error is the run's log."""
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: RelayAnswer) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -343,5 +343,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
 
-def _unavailable(why: str) -> Answer:
-    return Answer(503, "text/plain", why.encode())
+def _unavailable(why: str) -> RelayAnswer:
+    return RelayAnswer(503, "text/plain", why.encode())

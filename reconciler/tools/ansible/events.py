@@ -94,7 +94,7 @@ def applied(events: Events) -> Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class FailureCause:
     """Why a run failed, in one line; `unreachable`: nothing failed but the way to a host."""
 
     message: str
@@ -102,7 +102,7 @@ class Blame:
 
 
 @shape_of("a record of the ansible run")
-def failure(events: Events) -> Blame | None:
+def failure(events: Events) -> FailureCause | None:
     """Return which task failed first and where, and which hosts cannot be reached; None if no task is to blame.
 
     A task whose failure was ignored or rescued is not to blame: a host's last failure is what stopped it.
@@ -121,7 +121,7 @@ def failure(events: Events) -> Blame | None:
         return None
     said = [_first(f"task '{it['task']}' failed on {it['host']}", it, failed) for it in failed[:1]]
     said += [_first(f"host {it['host']} cannot be reached, at task '{it['task']}'", it, away) for it in away[:1]]
-    return Blame("; ".join(said), unreachable=not failed)
+    return FailureCause("; ".join(said), unreachable=not failed)
 
 
 def _first(text: str, event: Mapping[str, Any], alike: Sequence[Any]) -> str:

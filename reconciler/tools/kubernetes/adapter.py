@@ -21,7 +21,7 @@ from reconciler.tools.kubernetes.kubectl import Kinds, Kubectl
 from reconciler.tools.kubernetes.look import Look
 from reconciler.tools.kubernetes.manifests import prepared, rendered
 from reconciler.tools.kubernetes.objects import NAMESPACE, Key, Manifest, key_of
-from reconciler.tools.kubernetes.plan import Question, decide
+from reconciler.tools.kubernetes.plan import PlanInput, decide
 from reconciler.tools.kubernetes.shown import resource, secrets_of
 from reconciler.tools.kubernetes.waiting import wait_until_ready
 
@@ -65,7 +65,7 @@ class Kubernetes:
         namespace = str(job.options.get("namespace") or kubectl.current_namespace())
         wanted = [] if job.destroy else _wanted(job, do, kubectl, kinds, namespace)
         look = Look(kubectl, kinds, wanted, inventories.reference(name, namespace))
-        question = Question(
+        question = PlanInput(
             name,
             wanted,
             look.unchecked,

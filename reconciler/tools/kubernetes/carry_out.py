@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.tools.base import StepFailed
 from reconciler.tools.kubernetes import inventory as inventories
-from reconciler.tools.kubernetes.inventory import Entry
+from reconciler.tools.kubernetes.inventory import AppliedObject
 from reconciler.tools.kubernetes.kubectl import Kubectl
 from reconciler.tools.kubernetes.objects import CRD, NAMESPACE, Key, Manifest, key_of
 from reconciler.tools.kubernetes.saved import SavedPlan, SavedStep, outdated
@@ -67,7 +67,7 @@ class CarryOut:
     def _is_home(self, step: SavedStep) -> bool:
         return key_of(step.manifest) == Key("", NAMESPACE, "", self._plan.namespace)
 
-    def _begin(self, home: Sequence[SavedStep], listed: Mapping[Key, Entry]) -> None:
+    def _begin(self, home: Sequence[SavedStep], listed: Mapping[Key, AppliedObject]) -> None:
         """Apply the inventory and, before it, its own namespace; both at once where both are new."""
         if home and not self._written and not any(step.force for step in home):
             self._kubectl.apply([*(step.manifest for step in home), self._inventory(listed)])
@@ -80,16 +80,16 @@ class CarryOut:
         for force, same in groupby(steps, key=lambda step: step.force):
             self._kubectl.apply([step.manifest for step in same], force=force)
 
-    def _write(self, entries: Mapping[Key, Entry]) -> None:
+    def _write(self, entries: Mapping[Key, AppliedObject]) -> None:
         if entries != self._written:
             self._kubectl.apply([self._inventory(entries)], force=True)
             self._written = dict(entries)
 
-    def _inventory(self, entries: Mapping[Key, Entry]) -> Manifest:
+    def _inventory(self, entries: Mapping[Key, AppliedObject]) -> Manifest:
         return inventories.written(entries.values(), self._plan.name, self._plan.namespace, self._stack)
 
 
-def _by_key(entries: Iterable[Entry]) -> dict[Key, Entry]:
+def _by_key(entries: Iterable[AppliedObject]) -> dict[Key, AppliedObject]:
     return {entry.key: entry for entry in entries}
 
 

@@ -20,7 +20,7 @@ class HealthStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ObjectHealth:
     """How an object is, with the reason where it is not ready."""
 
     status: HealthStatus
@@ -32,11 +32,11 @@ class Health:
         return self.status is HealthStatus.READY
 
 
-READY = Health(HealthStatus.READY)
-MISSING = Health(HealthStatus.MISSING, "it is not there")
+READY = ObjectHealth(HealthStatus.READY)
+MISSING = ObjectHealth(HealthStatus.MISSING, "it is not there")
 
 
-def health(manifest: Manifest) -> Health:
+def health(manifest: Manifest) -> ObjectHealth:
     """Return the health of a live object; one that says nothing about itself is ready."""
     metadata, status = manifest["metadata"], _mapping(manifest.get("status"))
     if metadata.get("deletionTimestamp"):
@@ -48,12 +48,12 @@ def health(manifest: Manifest) -> Health:
     return look(_mapping(manifest.get("spec")), status)
 
 
-def _progressing(message: str) -> Health:
-    return Health(HealthStatus.PROGRESSING, message)
+def _progressing(message: str) -> ObjectHealth:
+    return ObjectHealth(HealthStatus.PROGRESSING, message)
 
 
-def _failed(message: str) -> Health:
-    return Health(HealthStatus.FAILED, message)
+def _failed(message: str) -> ObjectHealth:
+    return ObjectHealth(HealthStatus.FAILED, message)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -75,7 +75,7 @@ def _condition(status: Mapping[str, Any], kind: str) -> tuple[str, str]:
     return "", ""
 
 
-def _by_conditions(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _by_conditions(_: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     stalled, why = _condition(status, "Stalled")
     if stalled == "True":
         return _failed(why)
@@ -86,7 +86,7 @@ def _by_conditions(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
     return _progressing(why) if ready in {"False", "Unknown"} else READY
 
 
-def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     progressing, why = _condition(status, "Progressing")
     if progressing == "False":
         return _failed(why)
@@ -101,7 +101,7 @@ def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
     return READY if available >= wanted else _progressing(f"{available} of {wanted} replicas are available")
 
 
-def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     wanted = _count(spec, "replicas", 1)
     strategy = _mapping(spec.get("updateStrategy"))
     if "observedGeneration" not in status:
@@ -116,7 +116,7 @@ def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
     return READY if updated >= to_update else _progressing(f"{updated} of {to_update} replicas are updated")
 
 
-def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     if "observedGeneration" not in status:
         return _progressing("its controller has not seen it yet")
     wanted, available = _count(status, "desiredNumberScheduled"), _count(status, "numberAvailable")
@@ -126,12 +126,12 @@ def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
     return READY if available >= wanted else _progressing(f"{available} of {wanted} Pods are available")
 
 
-def _replica_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _replica_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     wanted, available = _count(spec, "replicas", 1), _count(status, "availableReplicas")
     return READY if available >= wanted else _progressing(f"{available} of {wanted} replicas are available")
 
 
-def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     failed, why = _condition(status, "Failed")
     if failed == "True":
         return _failed(why)
@@ -140,7 +140,7 @@ def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
     return _progressing(f"{_count(status, 'succeeded')} of {_count(spec, 'completions', 1)} Pods have succeeded")
 
 
-def _pod(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _pod(_: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     phase = status.get("phase")
     ready, why = _condition(status, "Ready")
     if phase == "Failed":
@@ -148,25 +148,25 @@ def _pod(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
     return READY if phase == "Succeeded" or ready == "True" else _progressing(why or f"it is {phase or 'new'}")
 
 
-def _claim(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _claim(_: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     phase = status.get("phase")
     if phase == "Lost":
         return _failed("its volume is lost")
     return READY if phase == "Bound" else _progressing("no volume is bound to it")
 
 
-def _namespace(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _namespace(_: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     return READY if status.get("phase") == "Active" else _progressing("it is not active")
 
 
-def _crd(_: Mapping[str, Any], status: Mapping[str, Any]) -> Health:
+def _crd(_: Mapping[str, Any], status: Mapping[str, Any]) -> ObjectHealth:
     accepted, why = _condition(status, "NamesAccepted")
     if accepted == "False":
         return _failed(why)
     return READY if _condition(status, "Established")[0] == "True" else _progressing("it is not established")
 
 
-_KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Health]] = {
+_KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], ObjectHealth]] = {
     "Deployment.apps": _deployment,
     "StatefulSet.apps": _stateful_set,
     "DaemonSet.apps": _daemon_set,

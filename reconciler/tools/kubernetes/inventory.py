@@ -25,7 +25,7 @@ _OBJECTS = "objects.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AppliedObject:
     """One object that the stack has applied."""
 
     key: Key
@@ -43,7 +43,7 @@ class Entry:
         return {"apiVersion": self.version, "kind": self.key.kind, "metadata": metadata}
 
 
-Inventory = Mapping[Key, Entry]
+Inventory = Mapping[Key, AppliedObject]
 
 
 def name_of(stack: str) -> str:
@@ -59,7 +59,7 @@ def reference(name: str, namespace: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
 
 
-def written(entries: Iterable[Entry], name: str, namespace: str, stack: str) -> dict[str, Any]:
+def written(entries: Iterable[AppliedObject], name: str, namespace: str, stack: str) -> dict[str, Any]:
     """Return the inventory as an object."""
     about = {"stationkeeper/about": f"What the stack {stack} has applied. Without it nothing of that is ever removed."}
     manifest = reference(name, namespace)
@@ -88,20 +88,20 @@ def _entries(data: Any) -> Inventory:
     return {entry.key: entry for entry in found}
 
 
-def entry_from_data(data: Mapping[str, Any]) -> Entry:
+def entry_from_data(data: Mapping[str, Any]) -> AppliedObject:
     """Read back one entry."""
     version = data["apiVersion"]
     group, slash, _ = version.partition("/")
     key = Key(group if slash else "", data["kind"], data.get("namespace", ""), data["name"])
-    return Entry(key, version, bool(data.get("wasThere", False)), data.get("digest", ""))
+    return AppliedObject(key, version, bool(data.get("wasThere", False)), data.get("digest", ""))
 
 
-def to_data(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def to_data(entries: Iterable[AppliedObject]) -> list[dict[str, Any]]:
     """Return entries as plain JSON data."""
     return [_to_data(entry) for entry in entries]
 
 
-def _to_data(entry: Entry) -> dict[str, Any]:
+def _to_data(entry: AppliedObject) -> dict[str, Any]:
     data: dict[str, Any] = {"apiVersion": entry.version, "kind": entry.key.kind, "name": entry.key.name}
     if entry.key.namespace:
         data["namespace"] = entry.key.namespace

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.core.results import Action, ResourceChange
 from reconciler.tools.kubernetes.conflicts import Loss, applied_by, losses
-from reconciler.tools.kubernetes.inventory import PREFIX, Entry, Inventory, is_protected
+from reconciler.tools.kubernetes.inventory import PREFIX, AppliedObject, Inventory, is_protected
 from reconciler.tools.kubernetes.objects import Key, Manifest, content, fingerprint, in_order, key_of
 from reconciler.tools.kubernetes.shown import PROVIDER, is_secret, secrets_of, shown
 from reconciler.tools.veil import Secrets
@@ -20,7 +20,7 @@ _KEEP = {"stationkeeper/prune": "false", "helm.sh/resource-policy": "keep"}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlanInput:
     """What there is to decide about. `own` is our name as a manager of fields, and the inventory's name."""
 
     own: str
@@ -39,7 +39,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ApplyStep:
     """One object to apply. `force` takes fields over from others, which is what puts drift back."""
 
     manifest: Manifest
@@ -51,26 +51,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PlanDecision:
     """What was decided."""
 
     wanted: tuple[Manifest, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ApplyStep, ...]
     deletes: tuple[Manifest, ...]
     """Live objects to delete, in that order."""
     changes: tuple[ResourceChange, ...]
     drifted: tuple[ResourceChange, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[AppliedObject, ...]
     """What the inventory lists once all of this is done."""
     conflicts: tuple[str, ...]
     """A sentence for each object with fields that somebody else manages; nothing may be applied then."""
 
 
-def decide(question: Question) -> Answer:
+def decide(question: PlanInput) -> PlanDecision:
     """Compare, object by object."""
     secrets = secrets_of([*question.wanted, *question.live.values(), *question.tried.values()])
     wanted = sorted(question.wanted, key=in_order)
-    steps: list[Step] = []
+    steps: list[ApplyStep] = []
     changes: list[ResourceChange] = []
     drifted: list[ResourceChange] = []
     conflicts: list[str] = []
@@ -82,7 +82,7 @@ def decide(question: Question) -> Answer:
             conflicts.append(f"{key.words}: {'; '.join(against)}")
             continue
         force = question.force or bool(lost)
-        step = Step(manifest, question.lookups.get(key), question.live.get(key), question.tried.get(key), force)
+        step = ApplyStep(manifest, question.lookups.get(key), question.live.get(key), question.tried.get(key), force)
         change = _change(question, key, step, secrets)
         if change is not None:
             steps.append(step)
@@ -94,21 +94,21 @@ def decide(question: Question) -> Answer:
         before = shown(manifest, secrets)
         changes.append(_resource_change(key_of(manifest), Action.DELETE if is_deleted else Action.FORGET, before, None))
     entries = (*(_entry(question, manifest) for manifest in wanted), *_kept(question))
-    return Answer(
+    return PlanDecision(
         tuple(wanted), tuple(steps), tuple(deletes), tuple(changes), tuple(drifted), entries, tuple(conflicts)
     )
 
 
-def _lost(question: Question, key: Key) -> tuple[Loss, ...]:
+def _lost(question: PlanInput, key: Key) -> tuple[Loss, ...]:
     before, after = question.live.get(key), question.tried.get(key)
     return () if before is None or after is None else losses(before, after, question.own)
 
 
-def _is_drift(question: Question, key: Key, loss: Loss) -> bool:
+def _is_drift(question: PlanInput, key: Key, loss: Loss) -> bool:
     return loss.by_hand and _is_ours(question, key)
 
 
-def _change(question: Question, key: Key, step: Step, secrets: Secrets) -> ResourceChange | None:
+def _change(question: PlanInput, key: Key, step: ApplyStep, secrets: Secrets) -> ResourceChange | None:
     if key in question.unchecked:
         after = {NOT_CHECKED: question.unchecked[key], **shown(step.manifest, secrets)}
         before = None if step.before is None else shown(step.before, secrets)
@@ -125,12 +125,12 @@ def _change(question: Question, key: Key, step: Step, secrets: Secrets) -> Resou
     return None if taken is None else _resource_change(key, Action.IMPORT, before, after, taken)
 
 
-def _is_ours(question: Question, key: Key) -> bool:
+def _is_ours(question: PlanInput, key: Key) -> bool:
     """Whether the stack has applied the object, be it that the inventory was lost since."""
     return key in question.inventory or question.own in applied_by(question.live[key])
 
 
-def _drift(question: Question, key: Key, step: Step, change: ResourceChange) -> Iterator[ResourceChange]:
+def _drift(question: PlanInput, key: Key, step: ApplyStep, change: ResourceChange) -> Iterator[ResourceChange]:
     """Yield what the world changed by itself: the source still says what was applied last."""
     entry = question.inventory.get(key)
     if entry is None or not entry.digest or entry.digest != _digest(step.manifest):
@@ -141,7 +141,7 @@ def _drift(question: Question, key: Key, step: Step, change: ResourceChange) -> 
         yield _resource_change(key, Action.UPDATE, change.after, change.before)
 
 
-def _gone(question: Question) -> Iterator[tuple[Manifest, bool]]:
+def _gone(question: PlanInput) -> Iterator[tuple[Manifest, bool]]:
     """Yield the live objects that left the source, and whether they are deleted; the last to be made first."""
     if not question.prune:
         return
@@ -152,7 +152,7 @@ def _gone(question: Question) -> Iterator[tuple[Manifest, bool]]:
         yield live, not _stays(question, entry, live)
 
 
-def _stays(question: Question, entry: Entry, live: Manifest) -> bool:
+def _stays(question: PlanInput, entry: AppliedObject, live: Manifest) -> bool:
     annotations = live["metadata"].get("annotations") or {}
     if any(annotations.get(name) == value for name, value in _KEEP.items()):
         return True
@@ -162,14 +162,14 @@ def _stays(question: Question, entry: Entry, live: Manifest) -> bool:
     return entry.was_there and is_protected(entry.key, question.protected)
 
 
-def _entry(question: Question, manifest: Manifest) -> Entry:
+def _entry(question: PlanInput, manifest: Manifest) -> AppliedObject:
     key = key_of(manifest)
     live, known = question.live.get(key), question.inventory.get(key)
     was_there = known.was_there if known is not None else live is not None and question.own not in applied_by(live)
-    return Entry(key, manifest["apiVersion"], was_there, _digest(manifest))
+    return AppliedObject(key, manifest["apiVersion"], was_there, _digest(manifest))
 
 
-def _kept(question: Question) -> Iterable[Entry]:
+def _kept(question: PlanInput) -> Iterable[AppliedObject]:
     """Return the entries of objects that left the source and stay listed.
 
     Those are all where nothing is pruned, and those of kinds that the cluster does not know: an API that does not

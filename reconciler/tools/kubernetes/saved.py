@@ -11,9 +11,9 @@ from typing import Any
 
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.files import read_json, write_scratch
-from reconciler.tools.kubernetes.inventory import Entry, Inventory, entry_from_data, to_data
+from reconciler.tools.kubernetes.inventory import AppliedObject, Inventory, entry_from_data, to_data
 from reconciler.tools.kubernetes.objects import Key, Manifest, content, key_of
-from reconciler.tools.kubernetes.plan import Answer, Step
+from reconciler.tools.kubernetes.plan import ApplyStep, PlanDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class SavedPlan:
     """What names each object to delete, with the uid that it had."""
     wanted: tuple[Manifest, ...]
     """What names each object of the source."""
-    before: tuple[Entry, ...]
-    entries: tuple[Entry, ...]
+    before: tuple[AppliedObject, ...]
+    entries: tuple[AppliedObject, ...]
 
 
 def path_of(job: ToolJob) -> Path:
@@ -50,7 +50,7 @@ def path_of(job: ToolJob) -> Path:
     return job.scratch / "plan.json"
 
 
-def save(job: ToolJob, answer: Answer, inventory: Inventory, name: str, namespace: str) -> None:
+def save(job: ToolJob, answer: PlanDecision, inventory: Inventory, name: str, namespace: str) -> None:
     """Write the plan. It holds the values of Secrets in clear, as every saved plan does."""
     data = {
         "name": name,
@@ -98,7 +98,7 @@ def outdated(plan: SavedPlan, live: Mapping[Key, Manifest]) -> Iterator[str]:
             yield f"{key_of(manifest).words} is another one by now"
 
 
-def _step_to_data(step: Step) -> dict[str, Any]:
+def _step_to_data(step: ApplyStep) -> dict[str, Any]:
     before, after = step.before, step.after
     paths = () if before is None or after is None else tuple(_differences(content(before), content(after)))
     return {

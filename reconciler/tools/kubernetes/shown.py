@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.core.results import Resource
-from reconciler.tools.kubernetes.health import Health
+from reconciler.tools.kubernetes.health import ObjectHealth
 from reconciler.tools.kubernetes.objects import CRD, Key, Manifest, content, key_of
 from reconciler.tools.veil import MASK, Secrets, veiled
 
@@ -39,7 +39,7 @@ def shown(manifest: Manifest, secrets: Secrets) -> dict[str, Any]:
     return result
 
 
-def resource(manifest: Manifest, health: Health, secrets: Secrets) -> Resource:
+def resource(manifest: Manifest, health: ObjectHealth, secrets: Secrets) -> Resource:
     """Return a live object as one of the stack's resources."""
     key = key_of(manifest)
     seen = shown(manifest, secrets)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.tools.base import StepFailed
-from reconciler.tools.kubernetes.health import MISSING, Health, HealthStatus, health
+from reconciler.tools.kubernetes.health import MISSING, HealthStatus, ObjectHealth, health
 from reconciler.tools.kubernetes.kubectl import Kubectl
 from reconciler.tools.kubernetes.objects import Key, Manifest, key_of
 
@@ -23,7 +23,7 @@ def wait_until_ready(kubectl: Kubectl, manifests: Sequence[Manifest], seconds: i
     """
     end, pause = time.monotonic() + seconds, _FIRST_PAUSE
     waiting: dict[Key, Manifest] = {key_of(manifest): manifest for manifest in manifests}
-    states: dict[Key, Health] = {}
+    states: dict[Key, ObjectHealth] = {}
     ready: dict[Key, dict[str, Any]] = {}
     said = ""
     while True:
@@ -53,7 +53,7 @@ def wait_until_ready(kubectl: Kubectl, manifests: Sequence[Manifest], seconds: i
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _named(states: Mapping[Key, Health]) -> str:
+def _named(states: Mapping[Key, ObjectHealth]) -> str:
     sentences = [f"{key.words}: {state.message}" for key, state in states.items()]
     more = len(sentences) - _NAMED
     return "; ".join([*sentences[:_NAMED], *([f"and {more} more"] if more > 0 else [])])

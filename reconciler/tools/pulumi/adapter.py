@@ -28,7 +28,7 @@ from reconciler.tools.pulumi.preview import (
     removals,
     require_plans,
 )
-from reconciler.tools.pulumi.state import Kept
+from reconciler.tools.pulumi.state import KeptState
 
 _VERSION = re.compile(r"^v?([0-9]+\.[0-9]+\S*)", re.MULTILINE)
 _QUIET = ("--non-interactive", "--color", "never")
@@ -60,7 +60,7 @@ class Pulumi:
 
     def init(self, job: ToolJob, do: Do) -> None:
         """Fill the kept state, choose the stack, and write its configuration."""
-        kept, env, stack = Kept.of(job), _environment(job), str(job.options["stack"])
+        kept, env, stack = KeptState.of(job), _environment(job), str(job.options["stack"])
         known = kept is not None and kept.load()
         # Where the service has a state, a stack that is not in it was renamed, or its project was: never begin anew.
         create = () if known else ("--create", *_secrets_provider(job))
@@ -82,14 +82,14 @@ class Pulumi:
         saved = read_json(plan)
         require_plans(saved)
         result = planned(digest, saved)
-        if result.has_changes or (kept := Kept.of(job)) is None:
+        if result.has_changes or (kept := KeptState.of(job)) is None:
             return result
         found = _left(job, do, kept)
         return Planned(False, result.changes, result.drifted, result.outputs, found.outputs)
 
     def apply(self, job: ToolJob, do: Do) -> Applied:
         """Update by the saved plan, or destroy, and read what is there afterwards."""
-        kept, env, stack = Kept.of(job), _environment(job), str(job.options["stack"])
+        kept, env, stack = KeptState.of(job), _environment(job), str(job.options["stack"])
         words = ("--stack", stack, "--yes", "--skip-preview", *_QUIET)
         with kept.saving() if kept is not None else nullcontext():
             if job.destroy:
@@ -103,7 +103,7 @@ class Pulumi:
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:
         """Return the settings of the command line; refuse where nobody would take the state that a task leaves."""
-        if Kept.of(job) is not None:
+        if KeptState.of(job) is not None:
             raise StepFailed("the service keeps the state of this stack, and a task would change only a copy of it")
         return _environment(job)
 
@@ -145,7 +145,7 @@ def _digest(job: ToolJob, do: Do, *words: str) -> Any:
         remove(file)
 
 
-def _agreed(job: ToolJob, do: Do, kept: Kept | None) -> InStack:
+def _agreed(job: ToolJob, do: Do, kept: KeptState | None) -> InStack:
     """Return what is in the stack now; StepFailed where that is more than the plan of its destruction names."""
     there = in_stack(_deployment(job, do, kept))
     agreed = read_json(_plan_path(job))
@@ -166,7 +166,7 @@ def _targets(there: InStack) -> Iterator[str]:
             yield from ("--target", urn)
 
 
-def _deployment(job: ToolJob, do: Do, kept: Kept | None) -> Any:
+def _deployment(job: ToolJob, do: Do, kept: KeptState | None) -> Any:
     """Return the stack's state."""
     if kept is not None:
         return ((kept.checkpoint() or {}).get("checkpoint") or {}).get("latest") or {}
@@ -186,7 +186,7 @@ def _complaint(file: Path) -> str | None:
         return None
 
 
-def _left(job: ToolJob, do: Do, kept: Kept | None) -> Applied:
+def _left(job: ToolJob, do: Do, kept: KeptState | None) -> Applied:
     deployment = _deployment(job, do, kept)
     values = plain_outputs(deployment)
     return applied(deployment, _outputs(job, do) if values is None else values)

@@ -1,8 +1,8 @@
 """The state that the service keeps for a stack without a backend of its own.
 
-For Pulumi it is a directory in the run's scratch directory. `Kept` fills it before the plan. While a command changes
-the stack, `saving` holds the lock in the service's store and stores the checkpoint whenever Pulumi has written it.
-`unsent` finds what a run that died had written and not stored.
+For Pulumi it is a directory in the run's scratch directory. `KeptState` fills it before the plan. While a command
+changes the stack, `saving` holds the lock in the service's store and stores the checkpoint whenever Pulumi has written
+it. `unsent` finds what a run that died had written and not stored.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def unsent(scratch: Path) -> bytes | None:
 
 @shape_of("what a run has stored")
 def _left(scratch: Path, sent: Any) -> bytes | None:
-    kept = Kept(scratch / _DIRECTORY, TfstateBackend("", "", ""), str(sent["stack"]))
+    kept = KeptState(scratch / _DIRECTORY, TfstateBackend("", "", ""), str(sent["stack"]))
     data = kept.read()
     return None if not data or _digest(data) == sent["digest"] else kept.document(data)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptState:
     """The directory, and where the service keeps what is in it."""
 
     directory: Path
@@ -55,7 +55,7 @@ class Kept:
     stack: str
 
     @classmethod
-    def of(cls, job: ToolJob) -> Kept | None:
+    def of(cls, job: ToolJob) -> KeptState | None:
         """Return the kept state of a job; None where the document names a backend."""
         if job.options.get("backend"):
             return None

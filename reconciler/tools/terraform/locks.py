@@ -21,23 +21,23 @@ _MOST = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Provider:
+class LockedProvider:
     """One version of a provider; `source` is its whole address: `registry.terraform.io/hashicorp/aws`."""
 
     source: str
     version: str
 
 
-def readable(source: object, version: object) -> Provider | None:
+def readable(source: object, version: object) -> LockedProvider | None:
     """Return the provider of that address and version; None for what could be no name of a directory or a file."""
     if not isinstance(source, str) or not isinstance(version, str):
         return None
     if _SOURCE.fullmatch(source) is None or _VERSION.fullmatch(version) is None:
         return None
-    return Provider(source, version)
+    return LockedProvider(source, version)
 
 
-def locked(directory: Path, *, below: bool = False) -> frozenset[Provider]:
+def locked(directory: Path, *, below: bool = False) -> frozenset[LockedProvider]:
     """Return the providers that the lock file of a directory names; `below`: and those of all directories in it.
 
     What cannot be read is left to the tool, which says best what is wrong with it.
@@ -46,7 +46,7 @@ def locked(directory: Path, *, below: bool = False) -> frozenset[Provider]:
     return frozenset(sorted({provider for file in files for provider in _named(file)})[:_MOST])
 
 
-def _named(file: Path) -> Iterator[Provider]:
+def _named(file: Path) -> Iterator[LockedProvider]:
     try:
         data = read_result(file, FILE_LIMIT) or b""
     except StepFailed:

@@ -24,7 +24,7 @@ from pathlib import Path
 from reconciler.tools.base import Do, StepFailed, ToolJob
 from reconciler.tools.files import fresh_directory, read_json, read_result, write_scratch
 from reconciler.tools.terraform.hcl_scan import Block, scan
-from reconciler.tools.terraform.locks import Provider, locked, readable
+from reconciler.tools.terraform.locks import LockedProvider, locked, readable
 
 _MACHINE = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _SETTINGS = "station.rc"
@@ -107,7 +107,7 @@ def _fits(job: ToolJob) -> bool:
     return not any((place / "plugins").exists() for place in places)
 
 
-def _file(top: Path, provider: Provider) -> Path:
+def _file(top: Path, provider: LockedProvider) -> Path:
     machine = os.uname().machine
     name = provider.source.rpartition("/")[2]
     return (
@@ -117,7 +117,7 @@ def _file(top: Path, provider: Provider) -> Path:
     )
 
 
-def _link(kept: Path, view: Path, provider: Provider) -> bool:
+def _link(kept: Path, view: Path, provider: LockedProvider) -> bool:
     link = _file(view, provider)
     try:
         link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def _installation(seen: Path, sources: Collection[str]) -> str:
     )
 
 
-def _last(job: ToolJob) -> frozenset[Provider]:
+def _last(job: ToolJob) -> frozenset[LockedProvider]:
     """Return what the stack's last run used."""
     try:
         noted = read_json(job.cache / _LAST) if job.cache is not None else None
@@ -145,7 +145,7 @@ def _last(job: ToolJob) -> frozenset[Provider]:
         return frozenset()
 
 
-def _note(job: ToolJob, used: Iterable[Provider]) -> None:
+def _note(job: ToolJob, used: Iterable[LockedProvider]) -> None:
     if job.cache is not None:
         job.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = job.cache / f".{_LAST}.{os.getpid()}"
@@ -162,12 +162,12 @@ def _touch(file: Path) -> bool:
     return True
 
 
-def _missed(kept: Path, provider: Provider) -> Path:
+def _missed(kept: Path, provider: LockedProvider) -> Path:
     file = _file(kept, provider)
     return file.with_name(file.name + _MISSED)
 
 
-def _is_missed(kept: Path, provider: Provider) -> bool:
+def _is_missed(kept: Path, provider: LockedProvider) -> bool:
     try:
         return time.time() - _missed(kept, provider).stat().st_mtime < _RETRY
     except FileNotFoundError:
@@ -188,7 +188,7 @@ def _alone(kept: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _fetch(job: ToolJob, do: Do, binary: str, kept: Path, provider: Provider) -> None:
+def _fetch(job: ToolJob, do: Do, binary: str, kept: Path, provider: LockedProvider) -> None:
     """Let the tool bring a package from its registry, with the operator's settings and nothing of the run's."""
     place = fresh_directory(kept.parent / ".draft")
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 
 from reconciler.core.runs import ACTIVE, Run, RunId, RunKind, RunStatus
-from reconciler.store.stored import Progress, RunFilter
+from reconciler.store.stored import RevisionProgress, RunFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
 from reconciler.web.api.schemas.runs import RevisionJson
@@ -46,11 +46,11 @@ def summary_of(ports: Ports, caller: Caller, revision: str) -> str | None:
     return printable(found) if found else None
 
 
-def _named(progress: Progress) -> tuple[RunId, RunId, RunId]:
+def _named(progress: RevisionProgress) -> tuple[RunId, RunId, RunId]:
     return progress.newest, progress.standing, progress.oldest
 
 
-def _shown(ports: Ports, caller: Caller, known: Mapping[RunId, Run], progress: Progress) -> RevisionJson:
+def _shown(ports: Ports, caller: Caller, known: Mapping[RunId, Run], progress: RevisionProgress) -> RevisionJson:
     runs = [known[name] for name in _named(progress) if name in known]
 
     def number(*statuses: RunStatus) -> int:

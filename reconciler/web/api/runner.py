@@ -24,7 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from reconciler.core.phases import Leg
 from reconciler.core.runs import RunId, RunStatus
 from reconciler.engine.ends import LegId
-from reconciler.engine.handout import Handout, Refused
+from reconciler.engine.handout import Handout, LegRefused
 from reconciler.engine.pull import PullEngine
 from reconciler.engine.roster import Presence
 from reconciler.runner.contract.job import LegReport
@@ -245,7 +245,7 @@ def _leg(
             _fence(ports, leg)
             leg.fenced = time.monotonic()
         return then(engine, leg)
-    except Refused as refused:
+    except LegRefused as refused:
         if _is_elsewhere(ports, token):
             detail = "another service has this leg: ask that one, or again where a proxy stands in front of several"
             raise ApiError(HTTPStatus.MISDIRECTED_REQUEST, "OtherService", detail) from None
@@ -274,7 +274,7 @@ def _fence(ports: Ports, leg: Handout) -> None:
     with ports.store.reading() as reading:
         run = reading.run(RunId(which.run))
     if run is None or (run.attempt, run.status) != (which.attempt, _STATUSES[which.leg]):
-        raise Refused("the run goes on without this leg, or has ended")
+        raise LegRefused("the run goes on without this leg, or has ended")
 
 
 def _report(data: bytes) -> LegReport:

@@ -43,7 +43,7 @@ CursorIn = Annotated[str, Query(max_length=600)]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ListPart:
     """Which part of a list somebody looks at: a space with or without those below it, and a page of it."""
 
     space: str
@@ -65,11 +65,11 @@ class Part:
         }
 
 
-def _part(space: TextIn = "", subtree: bool = False, cursor: CursorIn = "") -> Part:  # noqa: FBT001, FBT002
-    return Part(space, subtree, cursor)
+def _part(space: TextIn = "", subtree: bool = False, cursor: CursorIn = "") -> ListPart:  # noqa: FBT001, FBT002
+    return ListPart(space, subtree, cursor)
 
 
-PartIn = Annotated[Part, Depends(_part)]
+PartIn = Annotated[ListPart, Depends(_part)]
 
 
 def shaped(kind: type[_Shape], **fields: Any) -> _Shape:

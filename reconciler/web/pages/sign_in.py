@@ -27,7 +27,7 @@ from reconciler.web.pages.viewer import (
     take_question,
 )
 from reconciler.web.ports import Ports
-from reconciler.web.provider import CALLBACK, CannotSignIn, Question
+from reconciler.web.provider import CALLBACK, CannotSignIn, SignInRequest
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def come_back(request: Request, ports: PortsIn) -> Response:
         raise not_found("identity provider")
     there = "/"
     try:
-        question = Question.unpacked(question_in(request))
+        question = SignInRequest.unpacked(question_in(request))
         there = own_path(question.there)
         claims = ports.provider.finish(question, dict(request.query_params), ports.now())
         person = ports.provider.person(claims, ports.documents(), ports.access())

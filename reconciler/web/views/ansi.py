@@ -40,25 +40,25 @@ _SETS: dict[int, dict[str, Any]] = {
 """What each number of a colour sequence changes."""
 
 
-class Span(NamedTuple):
+class StyledText(NamedTuple):
     """A piece of text in one style. `style` are names of classes, separated by spaces."""
 
     text: str
     style: str = ""
 
 
-def spans(line: str) -> list[Span]:
+def spans(line: str) -> list[StyledText]:
     """Return a line in pieces. Every line begins in the plain style, whatever the one before left behind."""
     # What a carriage return overwrote is not shown.
     line = line.rstrip("\r").rpartition("\r")[2]
-    found: list[Span] = []
+    found: list[StyledText] = []
     style, at = _Style(), 0
     for match in _SEQUENCE.finditer(line):
-        found.append(Span(_visible(line[at : match.start()]), style.names))
+        found.append(StyledText(_visible(line[at : match.start()]), style.names))
         at = match.end()
         if match["codes"] is not None:
             style = _after(match["codes"], style)
-    found.append(Span(_visible(line[at:]), style.names))
+    found.append(StyledText(_visible(line[at:]), style.names))
     return [span for span in found if span.text]
 
 

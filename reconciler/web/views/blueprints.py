@@ -19,7 +19,7 @@ _PREFIX = "input."
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class BlueprintOffer:
     """A blueprint in the catalogue: its versions, the newest first, and what the newest says of itself."""
 
     space: str
@@ -45,13 +45,13 @@ class Field:
         return {name: int(length) for name, length in given.items() if length is not None and length >= 0}
 
 
-def offers(blueprints: Iterable[BlueprintJson]) -> list[Offer]:
+def offers(blueprints: Iterable[BlueprintJson]) -> list[BlueprintOffer]:
     """Return the catalogue, of versions that are sorted from the oldest to the newest within each name."""
     found = []
     for (space, name), group in groupby(blueprints, key=lambda each: (each.space, each.name)):
         versions = list(group)
         newest = tuple(each.version for each in reversed(versions))
-        found.append(Offer(space, name, versions[-1].description or "", newest))
+        found.append(BlueprintOffer(space, name, versions[-1].description or "", newest))
     return found
 
 

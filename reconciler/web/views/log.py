@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.web.views.ansi import Span, spans, without_controls
+from reconciler.web.views.ansi import StyledText, spans, without_controls
 
 WINDOW = 1000
 """Lines that are shown at once."""
@@ -15,11 +15,11 @@ _OWN = re.compile(r"station\[(?P<phase>\w+)\]: ")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A line of a log, numbered from 1. `phase`: the service itself wrote it, in this phase."""
 
     number: int
-    spans: tuple[Span, ...]
+    spans: tuple[StyledText, ...]
     phase: str | None = None
 
 
@@ -30,7 +30,7 @@ class LogView:
     `offset` is where the next bytes come. `found`: how many lines match a search.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[LogLine, ...]
     total: int
     offset: int
     found: int | None = None
@@ -81,10 +81,10 @@ def _matching(data: bytes, search: str) -> list[int]:
     return [at for at, text in enumerate(shown.split("\n"), 1) if wanted in text]
 
 
-def _line(number: int, row: bytes) -> Line:
+def _line(number: int, row: bytes) -> LogLine:
     text = _text(row)
     own = _OWN.match(text)
-    return Line(number, tuple(spans(text)), own["phase"] if own else None)
+    return LogLine(number, tuple(spans(text)), own["phase"] if own else None)
 
 
 def _text(row: bytes) -> str:

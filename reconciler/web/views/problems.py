@@ -13,7 +13,7 @@ _MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ShownProblem:
     """One finding, with its place in a file if there is one."""
 
     tone: Tone
@@ -27,7 +27,7 @@ class Problem:
 class Problems:
     """The first findings, errors before warnings, and how many more there are."""
 
-    items: tuple[Problem, ...]
+    items: tuple[ShownProblem, ...]
     more: int
 
 
@@ -37,9 +37,9 @@ def problems(diagnostics: Sequence[Mapping[str, Any]]) -> Problems:
     return Problems(tuple(map(_problem, ranked[:_MOST])), max(0, len(ranked) - _MOST))
 
 
-def _problem(found: Mapping[str, Any]) -> Problem:
+def _problem(found: Mapping[str, Any]) -> ShownProblem:
     error = found["severity"] == "error"
     parts = (found.get("file"), found.get("line"), found.get("column"))
     place = ":".join(str(part) for part in parts if part is not None)
     hint = sentence(found.get("hint") or "")
-    return Problem(Tone.BAD if error else Tone.WAITING, found["severity"], sentence(found["summary"]), hint, place)
+    return ShownProblem(Tone.BAD if error else Tone.WAITING, found["severity"], sentence(found["summary"]), hint, place)

@@ -13,7 +13,7 @@ from reconciler.web.views.tones import Tone, condition_of, is_drifted, run_tone,
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ShownState:
     """The state of something: its tone, its word (the reason), why, and what to do (may be empty)."""
 
     tone: Tone
@@ -78,7 +78,7 @@ _RUN_STATES = {
 }
 
 
-def stack_standing(stack: StackJson) -> Standing:
+def stack_standing(stack: StackJson) -> ShownState:
     """Return why a stack is in its state."""
     tone, ready = stack_tone(stack), condition_of(stack, ConditionType.READY)
     stalled = condition_of(stack, ConditionType.STALLED)
@@ -87,8 +87,8 @@ def stack_standing(stack: StackJson) -> Standing:
         if is_drifted(stack):
             drift = condition_of(stack, ConditionType.DRIFTED).message
             why = f"{applied[0].upper()}{applied[1:]}, and the real world has changed since: {drift}."
-            return Standing(tone, Reason.DRIFTED, why, "Start a run to restore it, or change the configuration.")
-        return Standing(tone, stack.reason, f"Up to date: {applied}.")
+            return ShownState(tone, Reason.DRIFTED, why, "Start a run to restore it, or change the configuration.")
+        return ShownState(tone, stack.reason, f"Up to date: {applied}.")
     advice = _STACK_ADVICE.get(stack.reason, "")
     if stack.reason in RETRYABLE | TOOL_FAILURES and stalled.status != ConditionStatus.TRUE:
         advice = "The service tries again by itself."
@@ -96,10 +96,10 @@ def stack_standing(stack: StackJson) -> Standing:
         advice = _RETRY
     waits = stack.waits if isinstance(stack, StackDetailJson) else None
     said = "; ".join(filter(None, (ready.message, waits)))
-    return Standing(tone, stack.reason, sentence(said) or f"{stack.sync}.", advice)
+    return ShownState(tone, stack.reason, sentence(said) or f"{stack.sync}.", advice)
 
 
-def run_standing(run: RunJson) -> Standing:
+def run_standing(run: RunJson) -> ShownState:
     """Return why a run is in its state."""
     status, tone = RunStatus(run.status), run_tone(run.status)
     said = sentence(run.message) or _RUN_STATES[status]
@@ -107,7 +107,7 @@ def run_standing(run: RunJson) -> Standing:
     if status is RunStatus.FAILED and not advice:
         again = "The service retries it by itself." if run.reason in RETRYABLE else "Fix the cause, then retry it."
         advice = f"The log has the details. {again}"
-    return Standing(tone, run.status, said, advice)
+    return ShownState(tone, run.status, said, advice)
 
 
 def sentence(text: str) -> str:

@@ -8,7 +8,7 @@ from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.core.runs import RunStatus
 from reconciler.core.verdicts import Result
 from reconciler.loop.policies.inquiries import Inquiries
-from reconciler.loop.policies.plan import Question
+from reconciler.loop.policies.plan import PlanQuestion
 from reconciler.policies.inputs import Case
 from spaces.effective.policies import Guardrail, Surroundings
 from spaces.model.policy import PolicySpec, PolicyType
@@ -24,13 +24,13 @@ ENDLESS = (
 QUICK = 'package stationkeeper\ndeny contains "no"\n'
 
 
-def _question(rego: str, run) -> Question:
+def _question(rego: str, run) -> PlanQuestion:
     text = RegoText(PolicyType.PLAN, rego)
     guardrail = Guardrail(ResourceRef(Kind.POLICY, ROOT, "p"), PolicySpec(type=PolicyType.PLAN, rego=rego), text)
     planned = Planned(True, (ResourceChange("a", "b", "c", Action.CREATE),))
     space = Surroundings(SpaceName("root"), {}, (ROOT,))
     case = Case(run, "script", {}, space, planned, None, (), frozenset(), NOW)
-    return Question((guardrail,), case, "plan")
+    return PlanQuestion((guardrail,), case, "plan")
 
 
 def test_a_slow_policy_does_not_keep_the_others_waiting() -> None:

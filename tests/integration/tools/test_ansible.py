@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.results import Action, Planned
-from reconciler.runner.contract.job import Reason
+from reconciler.runner.contract.job import EndReason
 from reconciler.tools.ansible.events import DONE, UNFORESEEN
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.registry import tool
@@ -129,7 +129,7 @@ def test_an_unreachable_host_is_named(place: Any) -> None:
     )
     with pytest.raises(StepFailed, match=r"^in check mode, host one cannot be reached, at task 'Reach'") as failed:
         tool("ansible").plan(work, place.do)
-    assert Reason(failed.value.reason) is Reason.HOST_UNREACHABLE
+    assert EndReason(failed.value.reason) is EndReason.HOST_UNREACHABLE
 
 
 def test_a_playbook_that_cannot_be_read(place: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.core.results import Action
 from reconciler.tools.base import StepFailed, TfstateNotSaved, ToolJob
-from reconciler.tools.pulumi.state import Kept
+from reconciler.tools.pulumi.state import KeptState
 from reconciler.tools.registry import tool
 from tests.needs import needs
 
@@ -114,7 +114,7 @@ def test_a_state_that_somebody_else_has_changed_is_not_overwritten(place: Any, t
 def test_a_last_state_that_cannot_be_stored_is_rescued(place: Any, tfstate_server: Any) -> None:
     work = job(place, tfstate=tfstate_server.backend)
     rounds(place, work)
-    kept = Kept.of(work)
+    kept = KeptState.of(work)
     assert kept is not None
     (file,) = (place.scratch / "pulumi-state").rglob("it.json")
     saving = kept.saving()

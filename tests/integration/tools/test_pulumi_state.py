@@ -17,7 +17,7 @@ from reconciler.runner.contract.job import Ending
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.tfstate.backlog import pending_requests
 from reconciler.tools.base import StepFailed, ToolJob
-from reconciler.tools.pulumi.state import Kept, unsent
+from reconciler.tools.pulumi.state import KeptState, unsent
 from reconciler.tools.registry import tool
 
 CHECKPOINT = ".pulumi/stacks/proj/it.json"
@@ -35,16 +35,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
-def kept(place: Any, tfstate_server: Any) -> Kept:
+def kept(place: Any, tfstate_server: Any) -> KeptState:
     stored = {"serial": 4, "path": "stacks/proj/it.json", "meta": "version: 1", "checkpoint": {"checkpoint": "old"}}
     tfstate_server.tfstate = json.dumps(stored).encode()
-    it = Kept(place.scratch / "pulumi-state", tfstate_server.backend, "it")
+    it = KeptState(place.scratch / "pulumi-state", tfstate_server.backend, "it")
     assert it.load()
     return it
 
 
 def test_what_a_run_wrote_before_it_died_is_stored_by_the_next_service(
-    place: Any, tfstate_server: Any, kept: Kept
+    place: Any, tfstate_server: Any, kept: KeptState
 ) -> None:
     answer = tfstate_server.answer
     tfstate_server.answer = lambda method, *more: (500, b"") if method == "POST" else answer(method, *more)
@@ -61,14 +61,14 @@ def test_what_a_run_wrote_before_it_died_is_stored_by_the_next_service(
     assert (pending.method, state["serial"], state["checkpoint"]) == ("POST", 5, {"checkpoint": "new"})
 
 
-def test_a_state_that_was_stored_is_not_stored_again(place: Any, kept: Kept, tfstate_server: Any) -> None:
+def test_a_state_that_was_stored_is_not_stored_again(place: Any, kept: KeptState, tfstate_server: Any) -> None:
     with kept.saving():
         assert unsent(place.scratch) is None
         (kept.directory / CHECKPOINT).write_text('{"checkpoint": "new"}')
     assert (json.loads(tfstate_server.tfstate)["serial"], unsent(place.scratch)) == (5, None)
 
 
-def test_no_link_leads_out_of_the_directory(place: Any, kept: Kept) -> None:
+def test_no_link_leads_out_of_the_directory(place: Any, kept: KeptState) -> None:
     others = place.top / "others"
     (others / "proj").mkdir(parents=True)
     (others / "proj" / "it.json").write_text('{"checkpoint": "not ours"}')

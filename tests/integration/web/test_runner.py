@@ -26,7 +26,7 @@ from reconciler.store.sql import SqlStore
 from reconciler.version import __version__
 from reconciler.web.api import runner as runner_api
 from reconciler.web.ports import Ports, RunnerDoor
-from reconciler.worker.service import Service
+from reconciler.worker.service import ServiceClient
 from tests.factories import a_run
 from tests.integration.web.client import Client
 from tests.integration.web.test_access import access, as_user, tree  # noqa: F401 - fixtures
@@ -305,7 +305,7 @@ def test_a_leg_of_another_service_is_said_to_be_elsewhere_and_asked_for_again(ap
             assert leg.post(f"{LEG}/beat").status_code == status, "another service has attempt 2"
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), RoundRobin)
     Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
-    worker = Service(f"http://127.0.0.1:{proxy.server_port}", "token", trust_env=False)
+    worker = ServiceClient(f"http://127.0.0.1:{proxy.server_port}", "token", trust_env=False)
     assert worker.beat("token") == (False, {})
     assert len(RoundRobin.asked) == 2
     worker.close()

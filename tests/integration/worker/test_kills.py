@@ -24,7 +24,7 @@ from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
 from reconciler.worker.kept import KeptLeg, KeptLegs
 from reconciler.worker.once import OneLeg
-from reconciler.worker.service import Away, Lost, Offered, Service
+from reconciler.worker.service import Away, Lost, Offered, ServiceClient
 from reconciler.worker.worker import Worker
 from tests.e2e.station import eventually, lines
 from tests.integration.web.client import OPERATOR_TOKEN
@@ -39,9 +39,9 @@ def ports(with_pools: Ports) -> Ports:
 
 
 @pytest.fixture
-def service(ports: Ports) -> Iterator[Service]:
+def service(ports: Ports) -> Iterator[ServiceClient]:
     with HttpServer(create_app(ports, pages=False)) as server:
-        service = Service(server.url, OPERATOR_TOKEN, trust_env=False)
+        service = ServiceClient(server.url, OPERATOR_TOKEN, trust_env=False)
         yield service
         service.close()
         assert ports.runner is not None
@@ -49,13 +49,13 @@ def service(ports: Ports) -> Iterator[Service]:
 
 
 @pytest.fixture
-def worker(service: Service, tmp_path: Path) -> Iterator[Worker]:
+def worker(service: ServiceClient, tmp_path: Path) -> Iterator[Worker]:
     engine = LocalEngine(tmp_path / "worker", sandbox=False)
     yield Worker(POOL, "w1", 1, service, engine, Machine(tmp_path / "worker", "/usr/bin:/bin"))
     engine.close()
 
 
-def offered(engine: PullEngine, service: Service, run: Run, leg: Leg, command: str) -> Offered:
+def offered(engine: PullEngine, service: ServiceClient, run: Run, leg: Leg, command: str) -> Offered:
     """Offer a leg, as the service does, and be told of it, as a worker is."""
     wanted = replace(order(run, leg), fills_cache=True, options={"apply": command, "plan": f"{command}; exit 2"})
     engine.offer(POOL, wanted, None, fill if leg is Leg.PLAN else None)
@@ -79,7 +79,7 @@ def next_worker(worker: Worker, engine: PullEngine) -> LegReport:
 @pytest.mark.parametrize("leg", Leg)
 @pytest.mark.fault("worker killed", engine="pull")
 def test_killed_after_it_took_the_leg_up_and_before_it_began(
-    store: SqlStore, engine: PullEngine, service: Service, worker: Worker, tmp_path: Path, *, leg: Leg
+    store: SqlStore, engine: PullEngine, service: ServiceClient, worker: Worker, tmp_path: Path, *, leg: Leg
 ) -> None:
     seen = tmp_path / "seen"
     run = at_work(store, RunStatus.PLANNING if leg is Leg.PLAN else RunStatus.APPLYING)
@@ -93,22 +93,22 @@ def test_killed_after_it_took_the_leg_up_and_before_it_began(
 
 
 def test_the_answer_that_says_what_to_do_is_lost(
-    store: SqlStore, engine: PullEngine, service: Service, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, engine: PullEngine, service: ServiceClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, take = at_work(store), Service.take
+    run, take = at_work(store), ServiceClient.take
     engine.offer(POOL, order(run), None, fill)
 
-    def lose(self: Service, token: str, name: str) -> None:
+    def lose(self: ServiceClient, token: str, name: str) -> None:
         take(self, token, name)
         raise Away("ReadError")
 
-    monkeypatch.setattr(Service, "take", lose)
+    monkeypatch.setattr(ServiceClient, "take", lose)
     assert next_worker(worker, engine).reason == "NeverStarted"
 
 
 @pytest.mark.fault("worker killed", engine="pull")
 def test_killed_when_the_leg_had_ended_and_nobody_was_told(
-    store: SqlStore, engine: PullEngine, service: Service, worker: Worker, tmp_path: Path
+    store: SqlStore, engine: PullEngine, service: ServiceClient, worker: Worker, tmp_path: Path
 ) -> None:
     run, seen = at_work(store), tmp_path / "seen"
     found = offered(engine, service, run, Leg.PLAN, f"echo done >> {seen}")
@@ -127,7 +127,7 @@ def test_killed_when_the_leg_had_ended_and_nobody_was_told(
 
 
 def test_one_leg_by_its_token_and_a_second_start_does_nothing(
-    store: SqlStore, engine: PullEngine, service: Service, tmp_path: Path
+    store: SqlStore, engine: PullEngine, service: ServiceClient, tmp_path: Path
 ) -> None:
     seen, run = tmp_path / "seen", at_work(store)
     found = offered(engine, service, run, Leg.PLAN, f"echo done >> {seen}")
@@ -144,7 +144,7 @@ def test_one_leg_by_its_token_and_a_second_start_does_nothing(
 @pytest.mark.fault("worker stopped", engine="kubernetes")
 @pytest.mark.parametrize("canceled", [True, False])
 def test_a_machine_that_has_to_end_stops_its_leg(
-    store: SqlStore, engine: PullEngine, service: Service, tmp_path: Path, *, canceled: bool
+    store: SqlStore, engine: PullEngine, service: ServiceClient, tmp_path: Path, *, canceled: bool
 ) -> None:
     seen, run = tmp_path / "seen", at_work(store)
     found = offered(engine, service, run, Leg.PLAN, f"echo began >> {seen}; sleep 60")
@@ -163,7 +163,7 @@ def test_a_machine_that_has_to_end_stops_its_leg(
 
 
 @pytest.mark.fault("double delivery", engine="pull")
-def test_a_token_that_was_replaced_opens_nothing(store: SqlStore, engine: PullEngine, service: Service) -> None:
+def test_a_token_that_was_replaced_opens_nothing(store: SqlStore, engine: PullEngine, service: ServiceClient) -> None:
     run = at_work(store)
     first = offered(engine, service, run, Leg.PLAN, "true")
     engine._legs[run.id].reserved_until = 0.0

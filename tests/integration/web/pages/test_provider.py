@@ -17,7 +17,7 @@ from reconciler.metrics import Metrics
 from reconciler.store.sql import SqlStore
 from reconciler.web.issuers import Issuers, fetch_json
 from reconciler.web.ports import Ports
-from reconciler.web.provider import Provider
+from reconciler.web.provider import OidcProvider
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.warm import WarmApp
 from tests.tools.provider import IdentityProvider, follow
@@ -49,7 +49,7 @@ def mine(ports: Ports, idp: IdentityProvider) -> Ports:
     access = Access.compile(AccessDocuments.of(documents), documents.tree, (), now)
     issuers = Issuers(partial(fetch_json, here=True))
     secret = lambda: "a secret/with: signs"  # noqa: E731
-    provider = Provider(idp.issuer, "station", CALLBACK, issuers, secret, here=True)
+    provider = OidcProvider(idp.issuer, "station", CALLBACK, issuers, secret, here=True)
     documented = replace(ports, documents=lambda: documents, tree=lambda: documents.tree, access=lambda: access)
     return replace(documented, provider=provider, now=lambda: datetime.now(UTC))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from reconciler.core.queue import Line, line_of, next_line
+from reconciler.core.queue import QueueLine, line_of, next_line
 from reconciler.core.runs import RunKind, RunStatus
 from spaces.names import SpaceName
 from tests.factories import a_run
@@ -38,7 +38,7 @@ def starts(wanted: list[Wanted], places: int) -> list[tuple[int, Wanted]]:
         while ends and ends[0][0] <= now:
             at_work[SpaceName(heapq.heappop(ends)[1])] -= 1
         lines = [
-            Line(rank, SpaceName(space), queue[0][0], turns.get(space, 0))
+            QueueLine(rank, SpaceName(space), queue[0][0], turns.get(space, 0))
             for (rank, space), queue in queues.items()
             if queue
         ]
@@ -82,7 +82,7 @@ def test_ranks_come_before_turns() -> None:
     assert names == ["4:a", "3:a", "2:a", "1:a", "1:a"]
     assert line_of(a_run("a/b", kind=RunKind.DRIFT, prioritized=True)) == "0:a"
     assert line_of(a_run(status=RunStatus.PLANNING)) is None
-    drift, tracked = Line(4, SpaceName("calm"), "1"), Line(1, SpaceName("busy"), "2", turn=9)
+    drift, tracked = QueueLine(4, SpaceName("calm"), "1"), QueueLine(1, SpaceName("busy"), "2", turn=9)
     assert next_line([drift, tracked], {SpaceName("busy"): 50}) == tracked
     assert next_line([], {}) is None
-    assert Line.named(drift.name, "1", 0) == drift
+    assert QueueLine.named(drift.name, "1", 0) == drift

@@ -13,7 +13,7 @@ from reconciler.core.reasons import TOOL_FAILURES
 from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, StackState
 from reconciler.core.transition import take_step
-from reconciler.runner.contract.job import Reason as Ended
+from reconciler.runner.contract.job import EndReason as Ended
 from spaces.model.retries import Retry
 from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, later
 

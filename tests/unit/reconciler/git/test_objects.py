@@ -1,7 +1,7 @@
 import pytest
 
 from reconciler.git.errors import one_line
-from reconciler.git.objects import Entry, EntryKind, RawEntry, read_commit, read_tree, split_tree
+from reconciler.git.objects import EntryKind, RawEntry, TreeEntry, read_commit, read_tree, split_tree
 from spaces.names import Revision
 
 ID = bytes(range(20))
@@ -25,7 +25,7 @@ def tree(*entries):
     ],
 )
 def test_kinds_by_mode(mode, kind):
-    assert read_tree(tree((mode, b"x"))) == {"x": Entry(HEX, kind)}
+    assert read_tree(tree((mode, b"x"))) == {"x": TreeEntry(HEX, kind)}
 
 
 def test_names_that_are_not_utf8_survive():

@@ -18,11 +18,11 @@ from reconciler.core.results import Action
 from reconciler.tools.base import StepFailed, ToolJob
 from reconciler.tools.kubernetes import inventory, saved
 from reconciler.tools.kubernetes.conflicts import losses
-from reconciler.tools.kubernetes.health import Health, HealthStatus, health
+from reconciler.tools.kubernetes.health import HealthStatus, ObjectHealth, health
 from reconciler.tools.kubernetes.kubectl import Kinds
 from reconciler.tools.kubernetes.manifests import prepared
 from reconciler.tools.kubernetes.objects import in_order, items_of, key_of
-from reconciler.tools.kubernetes.plan import Question, decide
+from reconciler.tools.kubernetes.plan import PlanInput, decide
 from reconciler.tools.registry import tool
 
 KINDS = Kinds(
@@ -57,41 +57,45 @@ SEEN = {"observedGeneration": 1}
 @pytest.mark.parametrize(
     ("manifest", "expected"),
     [
-        pytest.param(live("v1", "ConfigMap"), Health(READY), id="says nothing"),
+        pytest.param(live("v1", "ConfigMap"), ObjectHealth(READY), id="says nothing"),
         pytest.param(
-            live("v1", "ConfigMap", deletionTimestamp="now"), Health(PROGRESSING, "it is being deleted"), id="going"
+            live("v1", "ConfigMap", deletionTimestamp="now"),
+            ObjectHealth(PROGRESSING, "it is being deleted"),
+            id="going",
         ),
         pytest.param(
             live("apps/v1", "Deployment", {"observedGeneration": 1, "availableReplicas": 1}, generation=2),
-            Health(PROGRESSING, "its controller has not seen it yet"),
+            ObjectHealth(PROGRESSING, "its controller has not seen it yet"),
             id="not seen",
         ),
         pytest.param(
-            live("apps/v1", "Deployment", {}), Health(PROGRESSING, "its controller has not seen it yet"), id="no status"
+            live("apps/v1", "Deployment", {}),
+            ObjectHealth(PROGRESSING, "its controller has not seen it yet"),
+            id="no status",
         ),
         pytest.param(
             live("apps/v1", "Deployment", {**SEEN, "replicas": 3, "updatedReplicas": 1}, {"replicas": 3}),
-            Health(PROGRESSING, "1 of 3 replicas are updated"),
+            ObjectHealth(PROGRESSING, "1 of 3 replicas are updated"),
             id="rolls out",
         ),
         pytest.param(
             live("apps/v1", "Deployment", {**SEEN, "replicas": 4, "updatedReplicas": 3}, {"replicas": 3}),
-            Health(PROGRESSING, "1 old replicas are still there"),
+            ObjectHealth(PROGRESSING, "1 old replicas are still there"),
             id="old ones",
         ),
         pytest.param(
             live("apps/v1", "Deployment", {**SEEN, **condition("Progressing", "False")}, {"replicas": 1}),
-            Health(FAILED, "because"),
+            ObjectHealth(FAILED, "because"),
             id="deadline of its own",
         ),
         pytest.param(
             live("apps/v1", "Deployment", {**SEEN, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}),
-            Health(READY),
+            ObjectHealth(READY),
             id="rolled out",
         ),
         pytest.param(
             live("apps/v1", "StatefulSet", {**SEEN, "readyReplicas": 2, "updatedReplicas": 1}, {"replicas": 2}),
-            Health(PROGRESSING, "1 of 2 replicas are updated"),
+            ObjectHealth(PROGRESSING, "1 of 2 replicas are updated"),
             id="a set is updated",
         ),
         pytest.param(
@@ -101,40 +105,48 @@ SEEN = {"observedGeneration": 1}
                 {**SEEN, "readyReplicas": 2, "updatedReplicas": 1},
                 {"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": 1}}},
             ),
-            Health(READY),
+            ObjectHealth(READY),
             id="a set with a partition",
         ),
         pytest.param(
             live("apps/v1", "DaemonSet", {**SEEN, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}),
-            Health(PROGRESSING, "0 of 2 Pods are available"),
+            ObjectHealth(PROGRESSING, "0 of 2 Pods are available"),
             id="a daemon",
         ),
-        pytest.param(live("batch/v1", "Job", condition("Failed", "True")), Health(FAILED, "because"), id="failed job"),
-        pytest.param(live("batch/v1", "Job", condition("Complete", "True")), Health(READY), id="complete job"),
+        pytest.param(
+            live("batch/v1", "Job", condition("Failed", "True")), ObjectHealth(FAILED, "because"), id="failed job"
+        ),
+        pytest.param(live("batch/v1", "Job", condition("Complete", "True")), ObjectHealth(READY), id="complete job"),
         pytest.param(
             live("batch/v1", "Job", {"succeeded": 1}, {"completions": 2}),
-            Health(PROGRESSING, "1 of 2 Pods have succeeded"),
+            ObjectHealth(PROGRESSING, "1 of 2 Pods have succeeded"),
             id="running job",
         ),
         pytest.param(
             live("v1", "PersistentVolumeClaim", {"phase": "Pending"}),
-            Health(PROGRESSING, "no volume is bound to it"),
+            ObjectHealth(PROGRESSING, "no volume is bound to it"),
             id="claim",
         ),
-        pytest.param(live("v1", "Pod", {"phase": "Succeeded"}), Health(READY), id="pod that is done"),
-        pytest.param(live("v1", "Pod", {"phase": "Failed"}), Health(FAILED, "it has failed"), id="failed pod"),
-        pytest.param(live("example.com/v1", "It", condition("Ready", "True")), Health(READY), id="custom"),
+        pytest.param(live("v1", "Pod", {"phase": "Succeeded"}), ObjectHealth(READY), id="pod that is done"),
+        pytest.param(live("v1", "Pod", {"phase": "Failed"}), ObjectHealth(FAILED, "it has failed"), id="failed pod"),
+        pytest.param(live("example.com/v1", "It", condition("Ready", "True")), ObjectHealth(READY), id="custom"),
         pytest.param(
-            live("example.com/v1", "It", condition("Ready", "False")), Health(PROGRESSING, "because"), id="custom, soon"
+            live("example.com/v1", "It", condition("Ready", "False")),
+            ObjectHealth(PROGRESSING, "because"),
+            id="custom, soon",
         ),
         pytest.param(
-            live("example.com/v1", "It", condition("Stalled", "True")), Health(FAILED, "because"), id="custom, stalled"
+            live("example.com/v1", "It", condition("Stalled", "True")),
+            ObjectHealth(FAILED, "because"),
+            id="custom, stalled",
         ),
-        pytest.param(live("example.com/v1", "It", {"conditions": {"Ready": False}}), Health(READY), id="own shape"),
-        pytest.param(live("example.com/v1", "It", {"conditions": 5}), Health(READY), id="no list"),
+        pytest.param(
+            live("example.com/v1", "It", {"conditions": {"Ready": False}}), ObjectHealth(READY), id="own shape"
+        ),
+        pytest.param(live("example.com/v1", "It", {"conditions": 5}), ObjectHealth(READY), id="no list"),
     ],
 )
-def test_health(manifest: dict[str, Any], expected: Health) -> None:
+def test_health(manifest: dict[str, Any], expected: ObjectHealth) -> None:
     assert health(manifest) == expected
 
 
@@ -337,7 +349,7 @@ def test_any_source_is_read_or_refused(found: list[Any]) -> None:
     with contextlib.suppress(StepFailed):
         wanted = prepared(items_of({"kind": "List", "items": found}), KINDS, "shop", "root/it")
         unchecked = {key_of(manifest): "new" for manifest in wanted}
-        answer = decide(Question("us", wanted, unchecked, {}, {}, {}, {}))
+        answer = decide(PlanInput("us", wanted, unchecked, {}, {}, {}, {}))
         assert [change.action for change in answer.changes] == [Action.CREATE] * len(wanted)
         json.dumps([change.after for change in answer.changes])
 
@@ -350,8 +362,8 @@ def test_any_status_has_a_health(status: Any, spec: Any) -> None:
 
 
 def test_an_object_of_a_kind_that_the_cluster_does_not_know_stays_listed() -> None:
-    entry, gone = (inventory.Entry(key_of(live(version, "It")), version) for version in ("x.io/v1", "v1"))
-    question = Question("us", [], {}, {gone.key: gone.reference}, {}, {}, {it.key: it for it in (entry, gone)})
+    entry, gone = (inventory.AppliedObject(key_of(live(version, "It")), version) for version in ("x.io/v1", "v1"))
+    question = PlanInput("us", [], {}, {gone.key: gone.reference}, {}, {}, {it.key: it for it in (entry, gone)})
     answer = decide(question)
     assert (answer.changes, answer.entries) == ((), (entry,))
 
@@ -362,14 +374,14 @@ def test_a_saved_plan_says_what_has_changed_since(tmp_path: Path) -> None:
     wanted = {**before, "data": {"a": "2"}}
     key = key_of(before)
     job = ToolJob("", tmp_path, tmp_path, {})
-    question = Question("us", [wanted], {}, {key: before}, {key: before}, {key: after}, {})
+    question = PlanInput("us", [wanted], {}, {key: before}, {key: before}, {key: after}, {})
     saved.save(job, decide(question), {}, "us", "shop")
     plan = saved.load(job)
     assert list(saved.outdated(plan, {key: {**before, "data": {"a": "1", "b": "other"}}})) == []
     assert list(saved.outdated(plan, {key: after})) == ["ConfigMap shop/it has changed"]
     assert list(saved.outdated(plan, {})) == ["ConfigMap shop/it is not there any more"]
     ours = {**before, "metadata": {**before["metadata"], "managedFields": [{"manager": "us", "operation": "Apply"}]}}
-    entries = {key: inventory.Entry(key, "v1")}
+    entries = {key: inventory.AppliedObject(key, "v1")}
     saved.save(
         job, decide(replace(question, wanted=[], live={key: ours}, tried={}, inventory=entries)), entries, "us", "shop"
     )

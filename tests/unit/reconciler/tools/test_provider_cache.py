@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.tools.base import SharedPackages, ToolJob
 from reconciler.tools.terraform import provider_cache
-from reconciler.tools.terraform.locks import Provider, locked
+from reconciler.tools.terraform.locks import LockedProvider, locked
 
 AWS = "registry.terraform.io/hashicorp/aws"
 
@@ -29,7 +29,7 @@ def job(tmp_path: Path) -> ToolJob:
 
 def have(job: ToolJob, source: str, version: str) -> Path:
     assert job.shared is not None
-    file = provider_cache._file(job.shared.kept / "terraform", Provider(source, version))
+    file = provider_cache._file(job.shared.kept / "terraform", LockedProvider(source, version))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"zip")
     return file
@@ -55,7 +55,7 @@ def test_without_a_lock_file_it_asks_for_newer_versions(job: ToolJob) -> None:
     have(job, AWS, "1.0.0")
     provider_cache.offer(job, "terraform")
     assert provider_cache.settings(job) == ""
-    provider_cache._note(job, [Provider(AWS, "1.0.0")])
+    provider_cache._note(job, [LockedProvider(AWS, "1.0.0")])
     provider_cache.offer(job, "terraform")
     assert seen(job) == {"terraform-provider-aws_1.0.0"}
     assert "clude" not in provider_cache.settings(job)

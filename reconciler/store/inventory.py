@@ -17,6 +17,9 @@ from reconciler.store.tables import resources, stacks
 from reconciler.store.texts import dump, load
 from spaces.names import SpaceName, StackId
 
+MOST_SHARING = 20
+"""How many of the stacks that have one thing are told of."""
+
 
 class InventoryReading(ReadingBase):
     """The questions about resources, for a `Reading`."""
@@ -60,15 +63,19 @@ class InventoryReading(ReadingBase):
         return [ResourceGroup(*row) for row in self._connection.execute(query)]
 
     def stacks_with(self, wanted: Collection[str], spaces: Collection[SpaceName] | None) -> dict[str, list[StackId]]:
-        """Return which stacks of some spaces (None: all) have resources of these identities."""
+        """Return which stacks of some spaces (None: all) have resources of these identities: the first 20 by name."""
         query = select(resources.c.identity, stacks.c.space, stacks.c.name).join_from(
             resources, stacks, stacks.c.id == resources.c.stack_id
         )
         query = query.where(among(self._connection, resources.c.identity, wanted)).distinct()
         if spaces is not None:
             query = query.where(among(self._connection, stacks.c.space, spaces))
+        pairs = query.subquery()
+        by_name = func.row_number().over(partition_by=pairs.c.identity, order_by=(pairs.c.space, pairs.c.name))
+        numbered = select(pairs, by_name.label("number")).subquery()
+        first = select(numbered).where(numbered.c.number <= MOST_SHARING).order_by(numbered.c.number)
         found: dict[str, list[StackId]] = {}
-        for known, space, name in self._connection.execute(query.order_by(stacks.c.space, stacks.c.name)):
+        for known, space, name, _number in self._connection.execute(first):
             found.setdefault(known, []).append(StackId(SpaceName(space), name))
         return found
 

@@ -157,7 +157,7 @@ class Reading(Protocol):
         """Return how many resources there are by space, stack, provider or type; those behind the group `after`."""
 
     def stacks_with(self, wanted: Collection[str], spaces: Collection[SpaceName] | None) -> dict[str, list[StackId]]:
-        """Return which stacks of some spaces (None: all) have resources of these identities."""
+        """Return which stacks of some spaces (None: all) have resources of these identities: the first 20 by name."""
 
     def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
         """Return those of the runs that are still known."""

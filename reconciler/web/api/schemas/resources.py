@@ -12,7 +12,8 @@ class PlacedResourceJson(ResourceJson):
 
     `drift`: how it differs from what was applied, if it does. `health`: what its tool says of it, where one does so.
     `ready` and `reason`: of its stack. `made` and `changed`: the runs that made it and changed it last, where that is
-    known, for who may read runs. `alsoIn`: the other stacks that have it, by its ARN or its identifier.
+    known, for who may read runs. `alsoIn`: the other stacks that have it, by its ARN or its identifier; where there are
+    many, the first of them.
     """
 
     stack: str

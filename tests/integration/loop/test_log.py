@@ -11,12 +11,9 @@ import pytest
 from reconciler import operations
 from reconciler.loop.service import utc_now
 from tests.e2e.station import Repo, a_script, document
-from tests.integration.loop import access
+from tests.integration.loop.access import Signed, waiting
 from tests.integration.loop.machine import Machine
 from tests.needs import needs
-
-keys, signed, service = access.keys, access.signed, access.service
-Signed = access.Signed
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def test_revisions_holds_and_approvals(service: Machine, signed: Signed, said: C
         "INFO run ID of platform/base: applying: spec: script.apply",
         "INFO run ID of platform/base: finished, Applied",
     ]
-    (held_change,) = access.waiting(service)
+    (held_change,) = waiting(service)
     operations.approve(service.service.store, held_change, "user:ada", utc_now(), "first admin")
     service.reconcile()
     assert said()[0].startswith("INFO approved by user:ada: create Stack root/top in top.yaml by user:bob")

@@ -14,14 +14,12 @@ from reconciler.loop.service import utc_now
 from reconciler.metrics import Metrics
 from reconciler.web.api_tokens import make_token
 from tests.factories import later
-from tests.integration.loop.access import Signed, a_binding, keys, service, signed
+from tests.integration.loop.access import Signed, a_binding
 from tests.integration.loop.machine import Machine
 from tests.integration.web.client import Client
 from tests.integration.web.pages.person import Person
 from tests.integration.web.warm import WarmApp
 from tests.needs import needs
-
-__all__ = ["keys", "service", "signed"]
 
 pytestmark = needs("ssh-keygen")
 

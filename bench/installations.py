@@ -29,11 +29,13 @@ def settings(url: str, data_dir: Path, parallelism: int = 4, broker: Path | None
 
 @contextmanager
 def installation(url: str, data_dir: Path, parallelism: int = 4, broker: Path | None = None) -> Iterator[Installation]:
-    """Open a service. Nothing is fetched and nothing runs until the benchmark asks for it."""
+    """Open a service that leads. Nothing is fetched and nothing runs until the benchmark asks for it."""
     with open_service(settings(url, data_dir, parallelism, broker), port=0) as service:
+        service.loop.leadership.start()
         try:
             yield Installation(service)
         finally:
+            service.loop.leadership.close()
             service.loop.dispatcher.close()
             service.server.stop()
 

@@ -49,7 +49,7 @@ class Leadership:
     wake: Callable[[], None] = lambda: None
     """Is called, from a thread, when this service begins to lead."""
     term: int = 0
-    """How often this service began to lead."""
+    """How often this service began to lead after somebody else had, or for the first time."""
     outdated: str | None = None
     """Why this version cannot use the database any more; None: it can."""
     _until: float = float("-inf")
@@ -116,10 +116,12 @@ class Leadership:
                 # Behind the row above, which a migration waits for, or makes wait until it is over.
                 oldest = transaction.oldest_schema()
                 self._mind_schema(oldest)
+                last = transaction.lease(LEADER)
                 free = self.outdated is None and not rests
                 leads = free and transaction.take_lease(LEADER, self.holder, now, self.lease)
             self._until = began + self.lease.total_seconds() if leads else float("-inf")
-            self.term += leads and not led
+            # With nobody else in between it is the same term: what this service knows of the configuration holds.
+            self.term += leads and not led and (self.term == 0 or last is None or last.holder != self.holder)
         if leads != led:
             self._say(leads=leads)
             self.wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, or_, select, update
 
 from reconciler.store import rows, service_tables
 from reconciler.store.bases import ReadingBase, WritingBase
@@ -38,11 +38,11 @@ class LeaseWriting(LeaseReading, WritingBase):
         return self._connection.execute(statement).first() is not None
 
     def holds_lease(self, name: str, holder: str) -> bool:
-        """Whether somebody holds a lease, which nobody else can take before the transaction ends."""
+        """Whether nobody else had a lease since this holder took it; nobody takes it before the transaction ends."""
         query = self._locked(select(_LEASES.c.holder).where(_LEASES.c.name == name))
         return bool(self._connection.execute(query).scalar() == holder)
 
     def end_lease(self, name: str, holder: str) -> None:
-        """Give a lease up, if it is still held."""
+        """Give a lease up, if it is still held: anybody can take it. Until somebody does, this holder had it last."""
         mine = and_(_LEASES.c.name == name, _LEASES.c.holder == holder)
-        self._connection.execute(delete(_LEASES).where(mine))
+        self._connection.execute(update(_LEASES).where(mine).values(until=0))

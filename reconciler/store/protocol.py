@@ -291,10 +291,10 @@ class Transaction(Reading, Protocol):
         """Take or extend a lease; return False if somebody else holds it."""
 
     def holds_lease(self, name: str, holder: str) -> bool:
-        """Whether somebody holds a lease, which nobody else can take before the transaction ends."""
+        """Whether nobody else had a lease since this holder took it; nobody takes it before the transaction ends."""
 
     def end_lease(self, name: str, holder: str) -> None:
-        """Give a lease up, if it is still held."""
+        """Give a lease up, if it is still held: anybody can take it. Until somebody does, this holder had it last."""
 
     def put_service(self, holder: str, host: str, version: str, now: datetime) -> None:
         """Note that a service is there, and forget those that were not heard of for a day."""

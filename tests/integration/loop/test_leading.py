@@ -122,3 +122,11 @@ def test_a_leader_that_cannot_fetch_lets_another_one_lead(pair: Pair) -> None:
         transaction.remove_service(one.holder)
     assert not two.pass_on()
     assert two.leads
+
+
+def test_passes_are_one_term_until_somebody_else_leads(repo: Repo, pair: Pair) -> None:
+    one, two = pair
+    repo.commit({"a.yaml": a_script("a", "echo 1")})
+    for machine in (one, one, two, one):
+        machine.reconcile()
+    assert [machine.service.loop.leadership.term for machine in pair] == [2, 1]

@@ -116,8 +116,8 @@ class Leadership:
                 # Behind the row above, which a migration waits for, or makes wait until it is over.
                 oldest = transaction.oldest_schema()
                 self._mind_schema(oldest)
-                last = transaction.lease(LEADER)
                 free = self.outdated is None and not rests
+                last = transaction.lease(LEADER) if free else None
                 leads = free and transaction.take_lease(LEADER, self.holder, now, self.lease)
             self._until = began + self.lease.total_seconds() if leads else float("-inf")
             # With nobody else in between it is the same term: what this service knows of the configuration holds.

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.cli.commands import COMMANDS
 from reconciler.cli.main import station
-from reconciler.core.reasons import RETRYABLE, EndReason
+from reconciler.core.reasons import RETRYABLE, Reason
 from reconciler.core.runs import RunStatus
 from reconciler.gauges import Gauges
 from reconciler.git.errors import GitReason
@@ -60,7 +60,7 @@ def test_metrics_are_documented():
 
 
 def test_reasons_are_documented():
-    assert {*EndReason, *RunnerReason, *GitReason, *Refusal} - _coded("reasons.md") == set()
+    assert {*Reason, *RunnerReason, *GitReason, *Refusal} - _coded("reasons.md") == set()
 
 
 @pytest.mark.parametrize("word", sorted(RETRYABLE))
@@ -72,7 +72,7 @@ def test_what_is_tried_again_is_said_to_be(word):
 def test_no_page_names_a_reason_that_does_not_exist():
     table = re.findall(r"^\| ((?:`[A-Za-z]+`(?:, )?)+) \|", (DOCS / "reasons.md").read_text(), re.MULTILINE)
     named = {word for cell in table for word in re.findall(r"`(\w+)`", cell)}
-    assert named <= {*EndReason, *RunnerReason, *GitReason, *Refusal}
+    assert named <= {*Reason, *RunnerReason, *GitReason, *Refusal}
 
 
 def _commands(path, command):

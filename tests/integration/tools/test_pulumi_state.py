@@ -24,9 +24,9 @@ CHECKPOINT = ".pulumi/stacks/proj/it.json"
 DIES = f"""
 import os, pathlib, signal, sys
 from reconciler.tools.base import TfstateBackend
-from reconciler.tools.pulumi.state import Kept
+from reconciler.tools.pulumi.state import KeptState
 
-kept = Kept(pathlib.Path(sys.argv[1]), TfstateBackend(*sys.argv[2:5]), "it")
+kept = KeptState(pathlib.Path(sys.argv[1]), TfstateBackend(*sys.argv[2:5]), "it")
 saving = kept.saving()
 saving.__enter__()
 (kept.directory / "{CHECKPOINT}").write_text('{{"checkpoint": "new"}}')

@@ -144,7 +144,7 @@ class _Trial:
         yield self._invariant()
 
     def _settle(self) -> None:
-        """Let everything that is still queued be done, without a run, and wait for what is at work."""
+        """End every queued run without doing it, and wait until the runs at work have ended."""
         with closing(open_store(self.database, Keys.load_or_create(self.folder / "key"))) as store:
             while True:
                 with store.reading() as reading:

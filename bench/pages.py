@@ -1,7 +1,7 @@
 """The page, the API's lists and the metrics, on both databases, for somebody with 300 of 1,000 spaces.
 
-There are 10,000 stacks with 100,000 runs, 30,000 revisions and 500,000 resources; against a tenth of all that, for
-somebody with all of its 100 spaces: what is shown at once must not take longer where there is more of it.
+There are 10,000 stacks with 100,000 runs, 30,000 revisions and 500,000 resources. The peer is a database with a tenth
+of all that, for somebody with all of its 100 spaces: one page of a list must not take longer in a larger database.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def order(  # noqa: PLR0917
 
 @options.add_command(command, options.output)
 def orders(form: str) -> None:
-    """List what was ordered, the newest first, and whether it is in force."""
+    """List orders, newest first, and whether each is in force."""
     with connect() as api:
         found = api.every("/blueprint-orders")
     print_rows(found, _ORDERED, form)

@@ -19,7 +19,9 @@ def command(ctx: click.Context) -> None:
 
 @options.add_command(
     command,
-    click.option("--label", multiple=True, metavar="KEY=VALUE", help="Only pools with this label, of several all."),
+    click.option(
+        "--label", multiple=True, metavar="KEY=VALUE", help="Only pools with this label. Repeat it to require several."
+    ),
     options.output,
 )
 def list(label: tuple[str, ...], form: str) -> None:  # noqa: A001 - the name of the command

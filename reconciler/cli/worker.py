@@ -48,7 +48,7 @@ def command(
 
     It calls the service, and with celery the broker that celery_broker_file names.
 
-    With --leg-token-file it does one leg and ends. Where somebody has done that leg, it does nothing, and ends well.
+    With --leg-token-file it does one leg and ends. If that leg is already taken, it does nothing and exits with 0.
 
     The token needs the right pool:work in the pool's space. SIGTERM ends it once its runs have ended; after a second
     one, or a kill, the next worker on the same data directory resumes watching them. Of the settings, tool_paths,

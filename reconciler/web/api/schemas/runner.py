@@ -63,7 +63,7 @@ class LegJson(Shape):
 class ClaimJson(Shape):
     """The answer to a worker: a leg, or null where there was none for a while; and the runs that are over.
 
-    `elsewhere`: the wanted leg still waits, for another worker.
+    `elsewhere`: the wanted leg still waits for another worker, or another service has it.
     """
 
     leg: LegJson | None

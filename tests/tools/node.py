@@ -178,12 +178,10 @@ class Node:
         mounts = self._volumes(pod, container)
         if mounts is None:
             return
-        fields = {"metadata.name": pod["metadata"]["name"]}
         env = {"PATH": f"{self.folder / 'bin'}:{self.path}", "LANG": "C.UTF-8"}
         for each in container.get("env", ()):
-            value = each.get("value") or fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
-            env[each["name"]] = _moved(value, mounts)
-        command = [_moved(_expanded(word, env), mounts) for word in container["command"]]
+            env[each["name"]] = _moved(each["value"], mounts)
+        command = [_moved(word, mounts) for word in container["command"]]
         log = self.folder / f"{pod['metadata']['name']}.log"
         processes = []
         for number in range(self.starts):
@@ -259,12 +257,6 @@ def _status(pod: Json, phase: str, state: Json) -> Json:
         "conditions": [{"type": "Ready", "status": str(running)}],
         "containerStatuses": [one | {"ready": running, "state": state}],
     }
-
-
-def _expanded(word: str, env: dict[str, str]) -> str:
-    for name, value in env.items():
-        word = word.replace(f"$({name})", value)
-    return word
 
 
 def _moved(text: str, mounts: dict[str, Path]) -> str:

@@ -135,8 +135,8 @@ def _forced(template: Json, pod: LegPod, pool: KubernetesPool) -> Json:
         security |= {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "runAsNonRoot": True}
         security["capabilities"] = {"drop": ["ALL"]}
     (runner,) = spec["containers"]
-    leg = ("--leg-token-file", f"{_PLACE}/leg/{_TOKEN}", "--name", "$(STATION_POD)")
-    runner["command"] = ["station", "worker", *leg]
+    # The worker's name is that of its host, which is the pod's.
+    runner["command"] = ["station", "worker", "--leg-token-file", f"{_PLACE}/leg/{_TOKEN}"]
     runner.pop("args", None)
     own = {
         "STATION_URL": pod.url,
@@ -147,9 +147,7 @@ def _forced(template: Json, pod: LegPod, pool: KubernetesPool) -> Json:
         # Nothing of it is there for the next run.
         "STATION_PROVIDER_CACHE": "0",
     }
-    variables: list[Json] = [{"name": name, "value": value} for name, value in own.items()]
-    variables.append({"name": "STATION_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})
-    runner["env"] = [*runner.get("env", ()), *variables]
+    runner["env"] = [*runner.get("env", ()), *({"name": name, "value": value} for name, value in own.items())]
     runner["volumeMounts"] = [
         *runner.get("volumeMounts", ()),
         {"name": f"{OWN}work", "mountPath": f"{_PLACE}/work"},

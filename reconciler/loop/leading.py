@@ -57,6 +57,8 @@ class Leadership:
     _rests_until: float = float("-inf")
     _thread: threading.Thread | None = None
     _ending: threading.Event = field(default_factory=threading.Event)
+    _nudged: threading.Event = field(default_factory=threading.Event)
+    """Set when the thread has something to do at once."""
     _looked: float = float("-inf")
     _heard: datetime | None = None
     """The newest request for a look that this service knows of."""
@@ -84,12 +86,14 @@ class Leadership:
         self._thread.start()
 
     def resign(self) -> None:
-        """Give the lease up for good, so that a successor need not wait for its end."""
-        self._ending.set()
+        """Give the lease up for good, so that a successor need not wait for its end. This service is still there."""
+        self._rests_until = float("inf")
+        self._nudged.set()
 
     def close(self) -> None:
         """Give the lease up, and end the thread."""
-        self.resign()
+        self._ending.set()
+        self._nudged.set()
         if self._thread is not None:
             self._thread.join(timeout=10)
 
@@ -117,6 +121,8 @@ class Leadership:
                 oldest = transaction.oldest_schema()
                 self._mind_schema(oldest)
                 free = self.outdated is None and not rests
+                if rests and self.outdated is None:
+                    transaction.end_lease(LEADER, self.holder)
                 last = transaction.lease(LEADER) if free else None
                 leads = free and transaction.take_lease(LEADER, self.holder, now, self.lease)
             self._until = began + self.lease.total_seconds() if leads else float("-inf")
@@ -174,7 +180,8 @@ class Leadership:
                     _log.warning("the lease of who follows the configuration is not renewed: %s", error)
             except Exception:  # noqa: BLE001 - it is logged
                 _log.exception("the lease of who follows the configuration is not renewed")
-            self._ending.wait(self.lease.total_seconds() / 3)
+            self._nudged.wait(self.lease.total_seconds() / 3)
+            self._nudged.clear()
         try:
             self._leave()
         except StoreError as error:

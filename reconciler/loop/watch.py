@@ -18,7 +18,7 @@ from reconciler.git.errors import GitError
 from reconciler.git.mirrors import Remote
 from reconciler.loop.concern import WorkDone
 from reconciler.loop.desired.advance import FOR_EVERYBODY
-from reconciler.loop.desired.fetch import Fetched, Fetcher
+from reconciler.loop.desired.fetch import Fetched, Fetcher, pause
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.loop.leading import Leadership
@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _AGAIN = 1.0
 """Seconds between the fetches of a service that lacks files of what is in force."""
+_LONGEST = 60.0
+"""The most seconds between them, after many that did not bring these files."""
 _PATIENCE = 30.0
 """After so many seconds of failed fetches another service is to lead."""
 
@@ -52,6 +54,8 @@ class Watcher:
     _asked: threading.Event = field(default_factory=threading.Event)
     _lacking: bool = False
     """Whether a fetch is wanted for this process alone."""
+    _tries: int = 0
+    """How many fetches in a row did not bring what this process lacks."""
     _looked: float = float("-inf")
     _term: int = 0
     """The term of this service in which it has taken over."""
@@ -93,6 +97,7 @@ class Watcher:
             return self.known
         self._problems.end()
         self.known = True
+        self._tries = 0
         return True
 
     def step(self, now: datetime) -> WorkDone:
@@ -112,7 +117,7 @@ class Watcher:
                 self.ask()
                 raise
             self._untaken = False
-        self.behind = False
+        self.behind = self._lacking
         self.passed = True
         return WorkDone.MADE if fetched else WorkDone.NONE
 
@@ -131,11 +136,12 @@ class Watcher:
         asked = self._asked.is_set()
         self._asked.clear()
         if asked and not self.leadership.leads:
-            self.leadership.ask()
+            self._pass_on()
         elif not asked and self.leadership.leads:
             asked = self.leadership.is_asked()
-        if self._lacking and time.monotonic() - self._looked >= _AGAIN:
+        if self._lacking and time.monotonic() - self._looked >= pause(_AGAIN, self._tries, _LONGEST):
             asked = True
+            self._tries += 1
         wanted = self.follower.wanted()
         if not asked and self.fetcher.next_due(wanted) > 0:
             return WorkDone.UNDER_WAY if self._untaken else WorkDone.NONE
@@ -145,6 +151,14 @@ class Watcher:
         )
         self._fetching.start()
         return WorkDone.UNDER_WAY
+
+    def _pass_on(self) -> None:
+        """Ask the service that leads for a look; what fails is asked again."""
+        try:
+            self.leadership.ask()
+        except StoreError:
+            self._asked.set()
+            raise
 
     def _fetch(self, wanted: list[Remote], *, everything: bool) -> None:
         try:

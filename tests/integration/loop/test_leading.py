@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.loop.leading import LostLead
-from reconciler.services import leader_of
+from reconciler.store.services import leader_of
 from reconciler.store.stored import LEADER
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine

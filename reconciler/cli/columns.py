@@ -202,7 +202,6 @@ RUN = (
     Column("refreshes", lambda row: row.get("refreshes") or None),
     Column("prioritized", lambda row: row.get("prioritized") or None),
     Column("pool", _pool),
-    Column("waits", key("waits")),
     Column("targets", lambda row: ", ".join(row.get("targets", ())) or None),
     Column("proposes", lambda row: row.get("proposes") and row["proposes"]["ref"]),
     Column("reason", key("reason")),

@@ -87,9 +87,7 @@ class Conditional:
             else:
                 body.extend(message.get("body", b""))
 
-        left = ("router", "endpoint", "path_params", "route")
-        asked = {key: value for key, value in scope.items() if key not in left}
-        asked |= {"method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+        asked = {**scope, "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
         await self._app(asked, nothing, take)
         return mark_of(bytes(body)) if status == HTTPStatus.OK else None
 

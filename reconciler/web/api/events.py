@@ -125,6 +125,12 @@ class LogTopic(Topic[Written | None]):
         self._at: Written | None = None
         self._pieces: dict[int, _Piece] = {}
 
+    async def begin(self, offset: int) -> None:
+        """Follow the log from an offset on, unless somebody follows it already; from its beginning if it is shorter."""
+        there = await run_in_threadpool(self._ports.live_log, self._run, max(0, offset - 1), 1)
+        self.state = self.state or Written(offset if there else 0, b"", ended=False)
+        self.start()
+
     def look(self, state: Written | None) -> Written | None:
         """Return the newest bytes of the log."""
         if state is None or state.ended:
@@ -173,8 +179,7 @@ async def _log(
                 piece = _Piece.of(await run_in_threadpool(logs.read, ports, run, offset, _PIECE))
                 if topic.state is None and not piece.ended and piece.next == offset:
                     # It has caught up: from here on one look is enough for all.
-                    topic.state = Written(offset, b"", ended=False)
-                    topic.start()
+                    await topic.begin(offset)
             offset = piece.next
             if piece.sent:
                 yield piece.sent
@@ -250,6 +255,7 @@ class ChangesTopic(Topic[_Seen | None]):
         if not found:
             return state
         new = tuple(_Change(number, *each) for number, each in enumerate(found, state.last + 1))
+        audited = done[-1].number if done else audited
         return _Seen(statuses, configuration, audited, (*state.changes, *new)[-_EVENTS:])
 
 

@@ -37,10 +37,10 @@ def list_waiting_notifications(
 ) -> Page[DeliveryJson]:
     """List what is still to be sent about runs: at most `limit` deliveries, the longest due first."""
     with ports.store.reading() as reading:
-        found = reading.deliveries(ports.now() + _EVER, limit)
+        found = reading.deliveries(ports.now() + _EVER, _MOST * _ROWS)
     asked = [each for each in found if notifier in {None, each.receiver}]
     able = [each for each in asked if _sees(caller, each.receiver or "", each.run.stack.space)]
-    return Page(items=[_waiting(each) for each in able])
+    return Page(items=[_waiting(each) for each in able[:limit]])
 
 
 @router.get("")

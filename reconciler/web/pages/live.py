@@ -59,8 +59,7 @@ async def _events(
         log = None
         if run is not None:
             log = following.enter_context(streams.follow(f"log {run}", lambda: LogTopic(ports, run), whose))
-            log.state = log.state or Written(offset, b"", ended=False)
-            log.start()
+            await log.begin(offset)
         changes.start()
         followed = _Followed(changes, log, changes.state.last, log.state if log is not None else None)
         beats, able = Beats(), _able(caller)

@@ -48,6 +48,8 @@ def _show(
     request: Request, ports: Ports, viewer: Viewer, notifier: str, cursor: str, *, failed: bool, refused: str = ""
 ) -> Response:
     caller = viewer.caller
+    # What waits is not given up, and stands on the first page alone.
+    waits = not (failed or cursor)
     able = caller.spaces(Right.NOTIFIER_UPDATE)
     return render(
         request,
@@ -55,7 +57,7 @@ def _show(
         "notifications.html",
         HTTPStatus.CONFLICT if refused else HTTPStatus.OK,
         nav="notifications",
-        waiting=notifications.list_waiting_notifications(ports, caller, notifier or None, _PAGE).items,
+        waiting=notifications.list_waiting_notifications(ports, caller, notifier or None, _PAGE).items if waits else [],
         listed=notifications.list_notifications(ports, caller, notifier or None, failed, _PAGE, cursor or None),
         filters={"notifier": notifier, "failed": failed},
         cursor=cursor,

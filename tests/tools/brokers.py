@@ -14,15 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.e2e.station import a_free_port
 from tests.needs import need
 
 PASSWORD = "pass-of-the-broker"
-
-
-def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -125,7 +120,7 @@ class RabbitMq:
         script = Path(found).resolve().with_name("rabbitmq-server")
         mapper, distribution = a_free_port(), a_free_port()
         cookie = self.folder / ".erlang.cookie"
-        cookie.write_text("a cookie of tests".replace(" ", ""))
+        cookie.write_text("acookieoftests")
         cookie.chmod(0o400)
         (self.folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
         (self.folder / "plugins").write_text("[].\n")

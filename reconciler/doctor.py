@@ -22,9 +22,9 @@ from reconciler.issuer.examining import examine_issuer
 from reconciler.issuer.keyring import Keyring
 from reconciler.loop.desired.repositories import Remotes
 from reconciler.loop.service import utc_now
-from reconciler.services import leader_of
 from reconciler.setting_sources import SettingsError
 from reconciler.settings import Settings
+from reconciler.store.services import leader_of
 from reconciler.store.sql import open_store
 from reconciler.store.stored import ServiceSeen, StoreError
 from reconciler.tools.installed import installed

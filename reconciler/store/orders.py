@@ -22,11 +22,14 @@ class OrderReading(ReadingBase):
 
     def order(self, commit: Revision) -> Order | None:
         """Return what was ordered with a commit; None if the service did not make it."""
-        return self._one(orders.c.commit == commit)
+        row = self._connection.execute(select(orders.c.body).where(orders.c.commit == commit)).first()
+        return None if row is None else _from_json(load(row.body))
 
     def order_on(self, branch: str) -> Order | None:
         """Return what was ordered last on a branch."""
-        return self._one(orders.c.branch == branch)
+        query = select(orders.c.body).where(orders.c.branch == branch).order_by(orders.c.at.desc()).limit(1)
+        row = self._connection.execute(query).first()
+        return None if row is None else _from_json(load(row.body))
 
     def orders(
         self, spaces: Collection[SpaceName] | None, subject: str, before: Order | None, limit: int
@@ -40,17 +43,13 @@ class OrderReading(ReadingBase):
             query = query.where((orders.c.at < at) | ((orders.c.at == at) & (orders.c.commit > before.commit)))
         return [_from_json(load(row.body)) for row in self._connection.execute(query)]
 
-    def _one(self, which: Any) -> Order | None:
-        row = self._connection.execute(select(orders.c.body).where(which)).first()
-        return None if row is None else _from_json(load(row.body))
-
 
 class OrderWriting(OrderReading, WritingBase):
     """The changes of orders, for a `Transaction`."""
 
     def put_order(self, order: Order) -> None:
-        """Note an order, in place of an earlier one on its branch."""
-        self._connection.execute(delete(orders).where(orders.c.branch == order.branch))
+        """Note an order, in place of what was noted of its commit."""
+        self._connection.execute(delete(orders).where(orders.c.commit == order.commit))
         values = {"commit": order.commit, "branch": order.branch, "space": order.space, "subject": order.subject}
         self._connection.execute(insert(orders), {**values, "at": rows.micros(order.at), "body": dump(_to_json(order))})
 

@@ -256,7 +256,7 @@ class Transaction(Reading, Protocol):
         """Forget a request that was not answered: it may be sent again."""
 
     def put_order(self, order: Order) -> None:
-        """Note an order, in place of an earlier one on its branch."""
+        """Note an order, in place of what was noted of its commit."""
 
     def link_order(self, commit: Revision, link: str) -> None:
         """Note where a merge request for an order is opened."""

@@ -8,14 +8,21 @@ from sqlalchemy import delete, func, select
 
 from reconciler.store import rows, service_tables
 from reconciler.store.bases import ReadingBase, WritingBase
+from reconciler.store.queries import Reading
 from reconciler.store.selecting import POSTGRES
-from reconciler.store.stored import ServiceSeen
+from reconciler.store.stored import LEADER, ServiceSeen
 from reconciler.store.tables import SCHEMA_VERSION
 from reconciler.store.texts import cleaned
 
 _SERVICES = service_tables.services
 _FORGOTTEN = timedelta(days=1)
 """After so long without a word a service is not listed any more."""
+
+
+def leader_of(reading: Reading, now: datetime) -> str | None:
+    """Return the name of the service that follows the configuration; None: no service does at the moment."""
+    lease = reading.lease(LEADER)
+    return lease.holder if lease is not None and lease.until > reading.clock(now) else None
 
 
 class ServiceReading(ReadingBase):

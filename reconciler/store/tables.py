@@ -312,7 +312,7 @@ orders = Table(
     Column("subject", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
-    Index("ux_orders_branch", "branch", unique=True),
+    Index("ix_orders_branch", "branch"),
     Index("ix_orders_at", "at"),
 )
 """The commits that the service made for people."""

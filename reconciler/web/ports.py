@@ -12,13 +12,12 @@ from rbac.access.subjects import Subject
 from rbac.admission.settings import DESTROY_BUDGET
 from rbac.identity import IdentityMode
 from reconciler.adopting.finding import Adoption, Difference
-from reconciler.core.orders import Order
+from reconciler.core.orders import Order, Wanted
 from reconciler.core.runs import Run, RunId
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.engine.pull import PullEngine
 from reconciler.issuer.issuer import Issuer
 from reconciler.metrics import Metrics
-from reconciler.orders import Wanted
 from reconciler.proposals import Proposal
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.store.protocol import Store

@@ -15,7 +15,7 @@ from rbac.admission.admit import Admission
 from rbac.admission.settings import Rules
 from rbac.identity import LOCAL_OPERATOR
 from reconciler.adopting.finding import Adoption, Difference
-from reconciler.core.orders import Order
+from reconciler.core.orders import Order, Wanted
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import Run, RunKind
 from reconciler.core.state import StackProblem
@@ -40,7 +40,6 @@ from reconciler.loop.desired.source_authors import SourceAuthors
 from reconciler.loop.desired.source_repositories import AboutAccess, outside_sources
 from reconciler.loop.desired.source_signers import SourceSigners
 from reconciler.loop.desired.world import EarlierStack, SourceLocation, World
-from reconciler.orders import Wanted
 from reconciler.policies.checking import check_rego
 from reconciler.policies.documents import ask_config
 from reconciler.proposals import Proposal

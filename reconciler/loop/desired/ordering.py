@@ -18,7 +18,7 @@ from posixpath import splitext
 
 from rbac.access.subjects import Subject, SubjectKind
 from rbac.identity import KeyRing
-from reconciler.core.orders import Order
+from reconciler.core.orders import Order, Wanted
 from reconciler.git.authoring import Pen
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirror import Mirror
@@ -27,7 +27,6 @@ from reconciler.git.pushing import Draft
 from reconciler.git.remote import host_of
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.repositories import CannotFollow, Places
-from reconciler.orders import Wanted
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.runs.audit import Audited
 from reconciler.store.protocol import Store
@@ -45,7 +44,9 @@ _URL = re.compile(r"https?://[!-~]{1,500}")
 _WHY = {
     GitReason.AUTHENTICATION_FAILED: "the service's credentials may not push to the configuration repository",
     GitReason.PUSH_REFUSED: "the Git server refuses the branch",
+    GitReason.BRANCH_EXISTS: "a branch of the order's name is there already, with something else on it",
 }
+"""The failures after which the commit is certainly not there, and what people are told."""
 
 
 def own_keys(store: Store) -> KeyRing:
@@ -119,15 +120,24 @@ class Ordering:
         try:
             said = mirror.push(commit, branch, remote.credentials)
         except GitError as error:
-            with self.store.writing() as transaction:
-                transaction.remove_order(commit)
-                transaction.append_audit([_event(Audited.ORDER_FAILED, order, now, because=str(error.reason))])
+            self._failed(order, error.reason, now)
+            there = self._there(mirror, remote, branch) if error.reason is GitReason.BRANCH_EXISTS else None
+            if there is not None:
+                # Another service on the database was asked for the same at the same time.
+                return there
             raise
         if (link := _link(said, remote.url)) is not None:
             with self.store.writing() as transaction:
                 transaction.link_order(commit, link)
         with self.store.reading() as reading:
             return reading.order(commit) or order
+
+    def _failed(self, order: Order, reason: GitReason, now: datetime) -> None:
+        """Note that a push failed. The record stays where the server may have taken the commit all the same."""
+        with self.store.writing() as transaction:
+            if reason in _WHY:
+                transaction.remove_order(order.commit)
+            transaction.append_audit([_event(Audited.ORDER_FAILED, order, now, because=str(reason))])
 
     def _branch(self, wanted: Wanted, file: str, text: str) -> str:
         """Return the branch of an order: of what is in it and whose it is, so that it never meets another one."""

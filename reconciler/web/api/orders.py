@@ -8,8 +8,7 @@ from fastapi import APIRouter
 
 from rbac.access.subjects import SubjectKind
 from rbac.identity import LOCAL_OPERATOR
-from reconciler.core.orders import Order
-from reconciler.orders import Wanted
+from reconciler.core.orders import Order, Wanted
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.blueprints import try_out

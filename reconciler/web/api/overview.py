@@ -9,8 +9,8 @@ from fastapi import APIRouter
 
 from rbac.access.actions import to_read
 from reconciler.git.remote import redact
-from reconciler.services import leader_of
 from reconciler.store.queries import Reading
+from reconciler.store.services import leader_of
 from reconciler.store.stored import ConfigurationState
 from reconciler.version import __version__
 from reconciler.web.api import convert

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from rbac.access.subjects import Subject
+from reconciler.git.errors import GitError, GitReason
+from reconciler.git.mirror import Mirror
 from reconciler.loop.service import utc_now
 from reconciler.metrics import Metrics
 from reconciler.web.api_tokens import make_token
@@ -194,3 +196,21 @@ def test_a_branch_of_the_service_may_not_be_the_watched_one(repo: Repo, new_mach
     repo.commit({"root.yaml": document("Context", "c", {})})
     with pytest.raises(Exception, match="must not begin with"):
         new_machine(repo.url, config_branch="station/main").reconcile()
+
+
+def test_an_order_whose_push_was_not_answered_is_not_lost(
+    shop: Machine, signed: Signed, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unanswered(*arguments: Any) -> str:
+        push(*arguments)
+        raise GitError(GitReason.PUSH_FAILED, "no answer came")
+
+    push = Mirror.push
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "push", unanswered)
+        assert ask(shop, "carol")["reason"] == "NotPushed"
+    made = ask(shop, "carol")
+    assert made["commit"] == signed.repo.git("rev-parse", made["branch"])
+    signed.repo.git("merge", "-q", "--ff-only", made["branch"])
+    shop.reconcile()
+    assert held(shop) == {}

@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("commit", name="pk_orders"),
     )
-    op.create_index("ux_orders_branch", "orders", ["branch"], unique=True)
+    op.create_index("ix_orders_branch", "orders", ["branch"])
     op.create_index("ix_orders_at", "orders", ["at"])
     op.add_column("resources", sa.Column("identity", NAME))
     known = sa.text("identity IS NOT NULL")

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.orders import Order
+from reconciler.core.orders import Order, Wanted
 from reconciler.core.results import Output
-from reconciler.orders import Wanted
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports

@@ -63,8 +63,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.state.ports = ports
     app.state.streams = Streams()
     gauges.expose(ports)
-    # First, since routes are tried in order, and every run asks for these several times.
-    # First, as routes are tried one after the other: workers ask most.
+    # First, since routes are tried in order: workers ask most, and every run asks for its tfstate several times.
     app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
     app.include_router(tfstate.router, prefix=PREFIX)
     for routes in (

@@ -66,8 +66,8 @@ class KubernetesPool(Model):
     )
 
 
-_LISTS = frozenset(("containers", "initContainers", "volumes", "volumeMounts", "env", "imagePullSecrets"))
-"""What is merged by name."""
+MERGED = frozenset(("containers", "initContainers", "volumes", "volumeMounts", "env", "imagePullSecrets"))
+"""The lists of an overlay that are merged into those of the pod by name: each is checked here."""
 _SPEC = frozenset(
     (
         *("affinity", "containers", "dnsConfig", "dnsPolicy", "enableServiceLinks", "hostAliases", "imagePullSecrets"),
@@ -88,11 +88,6 @@ _VOLUME = frozenset(
 )
 _SECRETS = frozenset(("secret", "secretref", "secretkeyref", "nodepublishsecretref"))
 _HINT = 'the pod stays as Kubernetes\' standard "restricted" wants it, and as the service needs it: see docs/engines.md'
-
-
-def pool_problems(spec: Mapping[str, Any], at: Path) -> Iterator[Problem]:
-    """Yield the problems of the part of a pool that `at` is the path of."""
-    yield from overlay_problems(spec.get("overlay"), (*at, "overlay"))
 
 
 def overlay_problems(overlay: object, at: Path) -> Iterator[Problem]:
@@ -127,7 +122,7 @@ def _spec_problems(spec: object, at: Path) -> Iterator[Problem]:
         yield from _only(volume, _VOLUME, path)
         if str(volume.get("name", "")).startswith(OWN):
             yield _refused((*path, "name"), f"names with {OWN} are the service's own")
-    for key in _LISTS & spec.keys():
+    for key in MERGED & spec.keys():
         yield from _list_problems(spec[key], (*at, key))
 
 
@@ -143,7 +138,7 @@ def _container_problems(container: Mapping[str, Any], allowed: frozenset[str], a
             yield _refused((*path, "mountPath"), f"{place or '/'} covers what the service has there")
         if str(mount.get("name", "")).startswith(OWN):
             yield _refused((*path, "name"), f"volumes with {OWN} are the service's own")
-    for key in _LISTS & container.keys():
+    for key in MERGED & container.keys():
         yield from _list_problems(container[key], (*at, key))
 
 

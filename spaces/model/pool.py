@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from spaces.model.base import Number, Problem, SpecModel, not_empty
-from spaces.model.kubernetes_pool import KubernetesPool, pool_problems
+from spaces.model.kubernetes_pool import KubernetesPool, overlay_problems
 from spaces.model.tools import ToolName
 
 DEFAULT_POOL = "default"
@@ -81,4 +81,4 @@ class WorkerPoolSpec(SpecModel):
                 ("kubernetes",), "invalid-value", "spec.kubernetes is only for engine: kubernetes", at_key=True
             )
         if isinstance(own, Mapping):
-            yield from pool_problems(own, ("kubernetes",))
+            yield from overlay_problems(own.get("overlay"), ("kubernetes", "overlay"))

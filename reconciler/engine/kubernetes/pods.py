@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.engine.ends import LegId
-from spaces.model.kubernetes_pool import OWN, RUNNER, KubernetesPool
+from spaces.model.kubernetes_pool import MERGED, OWN, RUNNER, KubernetesPool
 
 Json = dict[str, Any]
 
@@ -27,7 +27,6 @@ KEPT_SECONDS = 600
 """How long Kubernetes keeps what is left of a Job, for whoever wants to look at its pod."""
 _PLACE, _TOKEN = "/station", "token"
 _MERGED_BY = {"volumeMounts": "mountPath"}
-_MERGED = frozenset(("containers", "initContainers", "volumes", "volumeMounts", "env", "imagePullSecrets"))
 _USER = 10001
 
 
@@ -170,7 +169,7 @@ def _merged(value: Any, patch: Any, key: str = "") -> Any:
         for name, inner in patch.items():
             found[name] = _merged(found.get(name), inner, name)
         return found
-    if key in _MERGED and isinstance(value, list) and isinstance(patch, list | tuple):
+    if key in MERGED and isinstance(value, list) and isinstance(patch, list | tuple):
         by = _MERGED_BY.get(key, "name")
         known = {each.get(by): each for each in value}
         for each in patch:

@@ -54,15 +54,21 @@ def list_notifications(  # noqa: PLR0917
 ) -> Page[DeliveryJson]:
     """List the deliveries that were taken or given up, the newest first."""
     found: list[DeliveryJson] = []
+    looked, last = 0, ""
     with ports.store.reading() as reading:
         for row in _rows(reading, of_number(cursor)):
+            looked, last = looked + 1, str(row.number)
             shown = _shown(caller, row)
             if shown is None or notifier not in {None, shown.notifier} or (failed and shown.error is None):
                 continue
             found.append(shown)
             if len(found) > limit:
                 break
-    return page(found, limit, lambda each: str(each.number), lambda each: each)
+    listed = page(found, limit, lambda each: str(each.number), lambda each: each)
+    if listed.next is None and looked == _MOST * _ROWS:
+        # There may be more that was not looked at.
+        return listed.model_copy(update={"next": last})
+    return listed
 
 
 @router.post("/{number}/resend")

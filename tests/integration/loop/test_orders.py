@@ -99,7 +99,7 @@ def test_an_order_is_a_commit_of_the_person_who_ordered(shop: Machine, signed: S
 
 
 def test_an_order_is_worth_what_its_person_may_and_nothing_more(
-    shop: Machine, signed: Signed, ask: Callable[..., Any], tmp_path: Path
+    shop: Machine, signed: Signed, ask: Callable[..., Any]
 ) -> None:
     git = signed.repo.git
     assert ask(shop, "bob", name="b")["status"] == 200

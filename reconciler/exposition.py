@@ -11,6 +11,7 @@ from operator import itemgetter
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
@@ -18,41 +19,43 @@ _COUNTED = "_total"
 
 
 class Table(Metric):
-    """A metric with many values. Each row has the values of its two or more labels, and its own."""
+    """A metric with many values, of two or more labels each. It is written line by line, as it is filled."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], *, counter: bool = False) -> None:
         """Take the metric's whole name; that of a counter ends in _total."""
         super().__init__(name.removesuffix(_COUNTED), text, "counter" if counter else "gauge")
         self._labelnames = tuple(labels)  # as the library's own metrics call them
-        self.rows: list[tuple[tuple[str, ...], float]] = []
-        self._whole_name = name
+        # Sorted, as the library has them.
+        order = sorted(range(len(labels)), key=labels.__getitem__)
+        self._sort = itemgetter(*order)
+        pairs = ",".join([f'{labels[at]}="%s"' for at in order])
+        self._line = f"{name}{{{pairs}}} %s\n"
+        # Few texts differ: each is escaped once.
+        self._escape = _Escaped().__getitem__
+        self._head = f"# HELP {name} {text}\n# TYPE {name} {self.type}\n"
+        self.lines: list[str] = []
+        """One line for each value, or several of them in one text."""
 
     @property
     def samples(self) -> list[Sample]:
         """The values as the library has them, for whoever reads the registry itself."""
-        return [
-            Sample(self._whole_name, dict(zip(self._labelnames, values, strict=True)), value)
-            for values, value in self.rows
-        ]
+        return [sample for family in text_string_to_metric_families(self.text()) for sample in family.samples]
 
     @samples.setter
     def samples(self, _: object) -> None:
         """Ignore the empty list with which the library starts every metric."""
 
-    def add(self, values: tuple[str, ...], value: float) -> None:
+    def add(self, values: Sequence[str], value: float) -> None:
         """Add the value of these labels."""
-        self.rows.append((values, value))
+        self.lines.append(self.line(values, value))
+
+    def line(self, values: Sequence[str], value: float) -> str:
+        """Return the line of the value of these labels."""
+        return self._line % (*map(self._escape, self._sort(values)), _written(value))
 
     def text(self) -> str:
         """Return the metric in Prometheus' text format."""
-        # Sorted, as the library has them.
-        order = sorted(range(len(self._labelnames)), key=self._labelnames.__getitem__)
-        labels = ",".join(f'{self._labelnames[at]}="%s"' for at in order)
-        line, sort = f"{self._whole_name}{{{labels}}} %s\n", itemgetter(*order)
-        # Few texts differ: each is escaped once.
-        escaped = _Escaped()
-        head = f"# HELP {self._whole_name} {self.documentation}\n# TYPE {self._whole_name} {self.type}\n"
-        return head + "".join([line % (*map(escaped.__getitem__, sort(row)), _written(it)) for row, it in self.rows])
+        return self._head + "".join(self.lines)
 
 
 def expose(registry: CollectorRegistry) -> bytes:
@@ -64,7 +67,7 @@ def expose(registry: CollectorRegistry) -> bytes:
             tables.append(metric)
         else:
             others.append(metric)
-    return generate_latest(_Collected(others)) + "".join([table.text() for table in tables]).encode()
+    return b"".join([generate_latest(_Collected(others)), *[table.text().encode() for table in tables]])
 
 
 def _written(value: float) -> str:

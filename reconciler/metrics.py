@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import product
-from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from reconciler import exposition
-from reconciler.exposition import Table
 from reconciler.gauges import NAMESPACE, Gauges, GaugesOfStore
+from reconciler.run_counts import RunsEnded
 from reconciler.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,18 +30,6 @@ _RUN_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800, 3600, 10800)
 _WAIT_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 28800)
 _PASS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 15, 60)
 _MERGE_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 86400)
-
-EXPECTED_ENDS = {
-    "tracked": ("finished", "failed", "interrupted", "canceled", "discarded", "superseded"),
-    "destroy": ("failed", "interrupted"),
-    "task": ("failed", "interrupted"),
-    "drift": ("failed",),
-    "proposed": ("failed",),
-}
-"""The ends of runs that are counted from 0 for every stack: all of the usual kind, and of the others those to alert on.
-
-Every series costs memory in the service and in Prometheus, and the others come with their first run.
-"""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -228,40 +215,6 @@ class Metrics:
     def expose(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return exposition.expose(self.registry)
-
-
-class RunsEnded(Collector):
-    """The runs that ended, as this service recorded them: of each stack in force from 0. Threads share it."""
-
-    labels = ("space", "stack", "kind", "status")
-
-    def __init__(self) -> None:
-        self.stacks: Callable[[], Iterable[tuple[str, str]]] = tuple
-        self._counts: dict[tuple[str, ...], float] = {}
-        self._lock = Lock()
-
-    def add(self, *labels: str) -> None:
-        """Count one more."""
-        with self._lock:
-            self._counts[labels] = self._counts.get(labels, 0) + 1
-
-    def describe(self) -> Iterator[Table]:
-        """Return the metric without a value."""
-        yield Table(NAMESPACE + "runs_total", "Ended runs, by status.", self.labels, counter=True)
-
-    def collect(self) -> Iterator[Table]:
-        """Return the metric with the counts until now."""
-        expected = (
-            (space, stack, kind, end)
-            for space, stack in self.stacks()
-            for kind, ends in EXPECTED_ENDS.items()
-            for end in ends
-        )
-        with self._lock:
-            counts = dict.fromkeys(expected, 0) | self._counts
-        for table in self.describe():
-            table.rows.extend(counts.items())
-            yield table
 
 
 class Workers(Collector):

@@ -111,15 +111,9 @@ class InventoryReading(ReadingBase):
         sqlite = self._connection.dialect.name != POSTGRES
         return column.contains(part, autoescape=True) if sqlite else column.icontains(part, autoescape=True)
 
-    def _resources_by_stack(self) -> dict[int, int]:
-        """Return the number of resources by the key of their stack."""
-        query = select(resources.c.stack_id, func.count().label("number")).group_by(resources.c.stack_id)
-        return {row.stack_id: row.number for row in self._connection.execute(query)}
-
     def count_resources(self) -> dict[StackId, int]:
         """Return the number of resources by stack."""
-        by = (stacks.c.space, stacks.c.name)
-        query = select(*by, func.count()).join_from(resources, stacks).group_by(*by)
+        query = select(stacks.c.space, stacks.c.name, stacks.c.resources).where(stacks.c.resources > 0)
         found = self._connection.execute(query)
         return {StackId(SpaceName(space), name): count for space, name, count in found}
 

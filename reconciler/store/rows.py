@@ -79,6 +79,7 @@ def stack_to_row(state: StackState) -> dict[str, Any]:
         "ready": _answer(state, ConditionType.READY),
         "stalled": _answer(state, ConditionType.STALLED),
         "drifted": state.observed.drifted if state.observed else None,
+        "applied_at": micros(applied.at) if applied else None,
         **_rollout_columns(state),
         "pool": column_of(desired.pool) if desired else None,
         "body": dump(

@@ -104,8 +104,8 @@ def replace_of_run(dialect: str, table: Table) -> Any:
 def put_stacks(dialect: str) -> Any:
     """Return the statement that inserts or replaces stacks, with values from `rows.stack_to_row`."""
     statement = insert(dialect, stacks)
-    identity = {"id", "space", "name"}
-    changed = {column.name: statement.excluded[column.name] for column in stacks.c if column.name not in identity}
+    kept = {"id", "space", "name", "resources"}
+    changed = {column.name: statement.excluded[column.name] for column in stacks.c if column.name not in kept}
     return statement.on_conflict_do_update(index_elements=["space", "name"], set_=changed)
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables, columns, service_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0031"
+SCHEMA_VERSION = "0032"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -62,6 +62,8 @@ stacks = Table(
     Column("applied_digest", Text),
     Column("due_at", BigInteger),
     Column("drifted", Integer),
+    Column("resources", Integer, nullable=False, server_default=text("0")),
+    Column("applied_at", BigInteger),
     Column("rollout", NAME),
     Column("rollout_part", NAME),
     Column("ready", Text),
@@ -77,7 +79,8 @@ stacks = Table(
 """A row without a body is only a name that other rows refer to.
 
 Everything that belongs to a stack refers to `id`, which survives a change of name. `ready` and `stalled` are the
-answers of these conditions. All that is counted stands in one index, so that counting reads no bodies.
+answers of these conditions. All that is counted stands in one index, so that counting reads no bodies. `resources` is
+how many of them are in the table of that name.
 """
 
 runs = Table(

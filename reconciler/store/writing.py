@@ -113,6 +113,8 @@ class SqlTransaction(
             "sync": None,
             "due_at": None,
             "drifted": None,
+            "resources": 0,
+            "applied_at": None,
             "rollout": None,
             "rollout_part": None,
             "body": None,
@@ -183,6 +185,7 @@ class SqlTransaction(
         marks = self._marks_for(stack, outputs)
         for table in (tables.resources, tables.outputs):
             self._connection.execute(delete(table).where(table.c.stack_id == key))
+        self._connection.execute(update(stacks).where(stacks.c.id == key).values(resources=len(resources or ())))
         if resources:
             self._connection.execute(
                 tables.resources.insert(),

@@ -5,6 +5,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from reconciler.core.results import Resource
 from reconciler.core.state import (
     Component,
     Condition,
@@ -240,11 +241,16 @@ def test_ready_and_stalled_stacks_are_counted_by_space(store: SqlStore) -> None:
 
 
 def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, keys: Keys) -> None:
-    put(store, *FLEET)
+    put(store, *FLEET, a_stack("c/applied", applied=an_applied()))
+    with store.writing() as transaction:
+        transaction.record_results(a_stack_id("c/applied"), [Resource("a", "t", "p"), Resource("b", "t", "p")], [])
+        shown = sorted(transaction.stack_gauges())
     make_older(store, "0013")
     newer = open_store(url, keys)
     with newer.reading() as reading:
-        assert reading.count_health() == {"a": Health(ready=1, stalled=1), "b": Health(0, 0)}
+        assert reading.count_health() == {"a": Health(ready=1, stalled=1), "b": Health(0, 0), "c": Health(0, 0)}
+        assert sorted(reading.stack_gauges()) == shown
+        assert (shown[-1].resources, shown[-1].applied_at) == (2, an_applied().at)
     newer.close()
 
 

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from reconciler.gauges import Gauges, StackGauge
 from reconciler.metrics import Metrics
+from reconciler.run_counts import EXPECTED_ENDS
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -95,6 +98,35 @@ def test_counters_begin_at_0_before_anything_happens() -> None:
     ):
         assert line in shown
     assert not [line for line in shown if "_created" in line], "a series that nobody asked for beside each counter"
+
+
+def test_runs_are_counted_from_one_scrape_to_the_next() -> None:
+    metrics, stacks = Metrics(), [("a", "one"), ("a", "two")]
+    metrics.show(Gauges, lambda: stacks)
+
+    def counted() -> dict[str, float]:
+        """Return the counts that are not 0, after a check that each stack in force has all that is expected."""
+        families = {family.name: family for family in text_string_to_metric_families(metrics.expose().decode())}
+        samples = families["stationkeeper_runs"].samples
+        found = {(it.labels["space"], it.labels["stack"], it.labels["kind"], it.labels["status"]) for it in samples}
+        assert len(found) == len(samples)
+        assert {
+            (*stack, kind, end) for stack in stacks for kind, ends in EXPECTED_ENDS.items() for end in ends
+        } <= found
+        return {
+            "/".join(it.labels[name] for name in ("stack", "kind", "status")): it.value for it in samples if it.value
+        }
+
+    assert counted() == {}
+    metrics.run_ended("a", "one", "tracked", "finished")
+    metrics.run_ended("a", "two", "proposed", "finished")
+    assert counted() == {"one/tracked/finished": 1, "two/proposed/finished": 1}
+    metrics.run_ended("a", "one", "tracked", "finished")
+    # What was counted stays when the stack has left, and is there with all the rest when it comes back.
+    del stacks[0]
+    assert counted() == {"one/tracked/finished": 2, "two/proposed/finished": 1}
+    stacks.append(("a", "one"))
+    assert counted() == {"one/tracked/finished": 2, "two/proposed/finished": 1}
 
 
 def test_a_repository_that_is_no_longer_followed_is_not_told_of() -> None:

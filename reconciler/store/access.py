@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import Row, delete, func, select, update
 
 from reconciler.core.runs import RunId
-from reconciler.store import rows
+from reconciler.store import rows, statements
 from reconciler.store.access_tables import api_tokens, device_logins, sessions
 from reconciler.store.bases import ReadingBase, WritingBase
-from reconciler.store.selecting import AT_WORK_STATUSES
 from reconciler.store.stored import ApiToken, DeviceLogin, Session
-from reconciler.store.tables import announcements, outbox, runs, stacks, tokens
+from reconciler.store.tables import announcements, outbox, tokens
 from spaces.names import SpaceName, StackId
 
 
@@ -26,13 +25,7 @@ class AccessReading(ReadingBase):
 
         A lapsed lease does not matter: an apply whose service died must still be able to write its tfstate.
         """
-        query = (
-            select(stacks.c.space, stacks.c.name, tokens.c.run_id)
-            .join_from(tokens, stacks)
-            .join(runs, runs.c.id == tokens.c.run_id)
-            .where(tokens.c.hash == token_hash, runs.c.status.in_([*AT_WORK_STATUSES, "unconfirmed"]))
-        )
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(statements.TOKEN_STACK, {"of_hash": token_hash}).one_or_none()
         return (StackId(SpaceName(row.space), row.name), row.run_id) if row else None
 
     def api_token(self, token_id: str) -> ApiToken | None:

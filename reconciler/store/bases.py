@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select
 
 from reconciler.store import statements
 from reconciler.store.encryption import Keys
-from reconciler.store.selecting import bind_stacks, is_stack, locked
+from reconciler.store.selecting import bind_stacks, locked
 from reconciler.store.tables import sealing_keys, stacks
 from spaces.names import SpaceName, StackId
 
@@ -31,15 +31,8 @@ class ReadingBase:
         return locked(query, of) if self._locks else query
 
     def _key(self, stack: StackId) -> int | None:
-        named = {"of_space": stack.space, "of_name": stack.name}
-        key: int | None = self._connection.execute(statements.STACK_KEY, named).scalar()
+        key: int | None = self._connection.execute(statements.STACK_KEY, statements.bind_stack(stack)).scalar()
         return key
-
-    def _of(self, *columns: Any, stack: StackId) -> Select[Any]:
-        """Return a query for the rows of one stack in a table that refers to stacks."""
-        query = select(*columns)
-        table = query.get_final_froms()[0]
-        return query.join(stacks, stacks.c.id == table.c.stack_id).where(is_stack(stack))
 
 
 class WritingBase(ReadingBase):

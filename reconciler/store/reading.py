@@ -243,9 +243,8 @@ class SqlReading(
         ]
 
     def outputs(self, stack: StackId) -> list[Output]:
-        table = tables.outputs
-        query = self._of(table, stack=stack).order_by(table.c.position)
-        return [self._output(row) for row in self._connection.execute(query)]
+        found = self._connection.execute(statements.OUTPUTS, statements.bind_stack(stack))
+        return [self._output(row) for row in found]
 
     def log(self, run: RunId) -> bytes | None:
         body = self._connection.execute(select(tables.logs.c.body).where(tables.logs.c.run_id == run)).scalar()

@@ -5,13 +5,21 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.core.runs import RunKind, RunStatus
 from reconciler.store import access_tables, tables
-from reconciler.store.selecting import ACTIVE_STATUSES, POSTGRES, among_stacks, locked, select_runs
-from reconciler.store.tables import runs, stacks
+from reconciler.store.selecting import (
+    ACTIVE_STATUSES,
+    AT_WORK_STATUSES,
+    POSTGRES,
+    among_stacks,
+    locked,
+    select_runs,
+)
+from reconciler.store.tables import runs, stacks, tfstate_locks, tfstates, tokens
+from spaces.names import StackId
 
 REMEMBERED = stacks.c.body.is_not(None)
 
@@ -80,6 +88,34 @@ def newest_runs(statuses: frozenset[RunStatus] | None, kinds: frozenset[RunKind]
 
 STACK_KEY = select(stacks.c.id).where(stacks.c.space == bindparam("of_space"), stacks.c.name == bindparam("of_name"))
 """The key of one stack."""
+
+
+def bind_stack(stack: StackId) -> dict[str, str]:
+    """Return the bound values for a statement about one stack."""
+    return {"of_space": stack.space, "of_name": stack.name}
+
+
+def of_stack(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Return the query for the rows of one stack, `of_space` and `of_name`, in a table that refers to stacks."""
+    of = stacks.c.space == bindparam("of_space"), stacks.c.name == bindparam("of_name")
+    return select(*(columns or table.c)).join_from(table, stacks, stacks.c.id == table.c.stack_id).where(*of)
+
+
+OUTPUTS = of_stack(tables.outputs).order_by(tables.outputs.c.position)
+
+NEWEST_TFSTATE = (
+    of_stack(tfstates).where(tfstates.c.unit == bindparam("of_unit")).order_by(tfstates.c.version.desc()).limit(1)
+)
+TFSTATE_VERSION = of_stack(tfstates).where(tfstates.c.version == bindparam("of_version"))
+TFSTATE_LOCKS = of_stack(tfstate_locks).order_by(tfstate_locks.c.unit)
+
+TOKEN_STACK = (
+    select(stacks.c.space, stacks.c.name, tokens.c.run_id)
+    .join_from(tokens, stacks)
+    .join(runs, runs.c.id == tokens.c.run_id)
+    .where(tokens.c.hash == bindparam("of_hash"), runs.c.status.in_([*AT_WORK_STATUSES, "unconfirmed"]))
+)
+"""The stack and the run of the token with the hash `of_hash`, as long as the run is active."""
 
 RUN = select_runs().where(runs.c.id == bindparam("of_run"))
 RUN_LOCKED = locked(RUN, runs)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, delete, func, select
 
-from reconciler.store import rows
+from reconciler.store import rows, statements
 from reconciler.store.bases import ReadingBase, WritingBase
 from reconciler.store.stored import LARGEST_SERIAL, TfstateLock, TfstateVersion
 from reconciler.store.tables import stacks, tfstate_locks, tfstates
@@ -23,10 +23,12 @@ class TfstateReading(ReadingBase):
 
     def tfstate(self, stack: StackId, version: int | None = None, unit: str = "") -> TfstateVersion | None:
         """Return one version of the tfstate (None: the newest of the unit); None if there is none."""
-        table = tfstates
-        query = self._of(table, stack=stack).order_by(table.c.version.desc()).limit(1)
-        query = query.where(table.c.unit == unit if version is None else table.c.version == version)
-        row = self._connection.execute(query).one_or_none()
+        named: dict[str, Any] = {**statements.bind_stack(stack)}
+        if version is None:
+            query, named["of_unit"] = statements.NEWEST_TFSTATE, unit
+        else:
+            query, named["of_version"] = statements.TFSTATE_VERSION, version
+        row = self._connection.execute(query, named).one_or_none()
         if row is None:
             return None
         body = unpack(self._keys.open(row.sealed, "tfstates", row.stack_id, str(row.version)))
@@ -41,19 +43,18 @@ class TfstateReading(ReadingBase):
         """
         table = tfstates
         columns = [column for column in table.c if column.name != "sealed"]
-        query = self._of(*columns, stack=stack).order_by(table.c.version.desc()).limit(limit)
+        query = statements.of_stack(table, *columns).order_by(table.c.version.desc()).limit(limit)
         if before is not None:
             query = query.where(table.c.version < before)
         if unit is not None:
             query = query.where(table.c.unit == unit)
-        return [_version(stack, row, b"") for row in self._connection.execute(query)]
+        return [_version(stack, row, b"") for row in self._connection.execute(query, statements.bind_stack(stack))]
 
     def tfstate_locks(self, stack: StackId) -> list[TfstateLock]:
         """Return the holders of the stack's tfstates, in the order of the units."""
-        query = self._of(tfstate_locks, stack=stack).order_by(tfstate_locks.c.unit)
+        found = self._connection.execute(statements.TFSTATE_LOCKS, statements.bind_stack(stack))
         return [
-            TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since), row.unit)
-            for row in self._connection.execute(query)
+            TfstateLock(stack, row.lock_id, load(row.info), row.run, rows.instant(row.since), row.unit) for row in found
         ]
 
     def tfstate_lock(self, stack: StackId, unit: str = "") -> TfstateLock | None:

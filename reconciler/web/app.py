@@ -64,8 +64,8 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.state.streams = Streams()
     gauges.expose(ports)
     # First, since routes are tried in order: workers ask most, and every run asks for its tfstate several times.
+    tfstate.install(app, PREFIX)
     app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
-    app.include_router(tfstate.router, prefix=PREFIX)
     for routes in (
         stacks.router,
         explain.router,

@@ -11,13 +11,14 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from reconciler.core.runs import RunId
 from reconciler.runner.contract.job import WITH_TFSTATE
@@ -25,12 +26,10 @@ from reconciler.store.protocol import Transaction
 from reconciler.store.queries import Reading
 from reconciler.store.stored import TfstateLock, TfstateVersion
 from reconciler.tokens import token_hash
-from reconciler.web.api.auth import PortsIn, shown_token, unauthorized
+from reconciler.web.api.auth import ports_of, shown_token, unauthorized
 from reconciler.web.api.errors import ApiError
 from reconciler.web.ports import Ports
 from spaces.names import StackId
-
-router = APIRouter(prefix="/tfstate/{space}/{name}", tags=["tfstate"])
 
 _LARGEST_TFSTATE = 256 * 1024 * 1024
 _LARGEST_LOCK = 64 * 1024
@@ -45,20 +44,19 @@ def tfstate_path(stack: StackId) -> str:
     return f"/api/v1/tfstate/{stack.space}/{stack.name}"
 
 
-@router.get("", include_in_schema=False)
-def read(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+def read(request: Request) -> Response:
     """Return the newest tfstate; 204 if there is none yet."""
-    with ports.store.reading() as reading:
-        stack, _ = _open(reading, request, space, name)
+    with ports_of(request).store.reading() as reading:
+        stack, _ = _open(reading, request)
         return _tfstate(reading.tfstate(stack, unit=_unit(request)))
 
 
-@router.post("", include_in_schema=False)
-async def write(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+async def write(request: Request) -> Response:
     """Store the next version. The lock that is held must be the one in `?ID=`."""
+    ports = ports_of(request)
 
     def check(reading: Reading) -> None:
-        _open(reading, request, space, name)
+        _open(reading, request)
 
     await _reading(ports, check)
     body = await read_body(request)
@@ -67,7 +65,7 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
     lock_id, unit = request.query_params.get("ID"), _unit(request)
 
     def store(transaction: Transaction) -> Response:
-        stack, run = _open(transaction, request, space, name)
+        stack, run = _open(transaction, request)
         found = transaction.run(RunId(run))
         if found is not None and found.proposes is not None:
             detail = "a plan of what nobody has merged writes no tfstate"
@@ -87,16 +85,15 @@ async def write(request: Request, ports: PortsIn, space: str, name: str) -> Resp
     return await _writing(ports, store)
 
 
-@router.api_route("", methods=["LOCK"], include_in_schema=False)
-async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+async def lock(request: Request) -> Response:
     """Take the lock; 423 with the holder's own data if somebody else holds it.
 
     With `Prefer: return=representation` the response also contains the tfstate, which saves the next request.
     """
-    body, unit = await _body(request, _LARGEST_LOCK), _unit(request)
+    ports, body, unit = ports_of(request), await _body(request, _LARGEST_LOCK), _unit(request)
 
     def take(transaction: Transaction) -> Response:
-        stack, run = _open(transaction, request, space, name)
+        stack, run = _open(transaction, request)
         info = _object(body, "lock")
         lock_id = info.get("ID")
         if not isinstance(lock_id, str) or not 0 < len(lock_id) <= 200:
@@ -117,13 +114,12 @@ async def lock(request: Request, ports: PortsIn, space: str, name: str) -> Respo
     return await _writing(ports, take)
 
 
-@router.api_route("", methods=["UNLOCK"], include_in_schema=False)
-async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+async def unlock(request: Request) -> Response:
     """Release the lock; 409 with the holder's own data if somebody else holds it."""
-    body, unit = await _body(request, _LARGEST_LOCK), _unit(request)
+    ports, body, unit = ports_of(request), await _body(request, _LARGEST_LOCK), _unit(request)
 
     def release(transaction: Transaction) -> Response:
-        stack, run = _open(transaction, request, space, name)
+        stack, run = _open(transaction, request)
         lock_id = _object(body, "lock").get("ID")
         if not isinstance(lock_id, str) or not lock_id:
             raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
@@ -139,16 +135,28 @@ async def unlock(request: Request, ports: PortsIn, space: str, name: str) -> Res
     return await _writing(ports, release)
 
 
-@router.delete("", include_in_schema=False)
-def delete(request: Request, ports: PortsIn, space: str, name: str) -> Response:
+def delete(request: Request) -> Response:
     """Refuse: every version is kept."""
-    with ports.store.reading() as reading:
-        _open(reading, request, space, name)
+    with ports_of(request).store.reading() as reading:
+        _open(reading, request)
     detail = "a tfstate cannot be deleted: every version is kept"
     raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
 
 
-def _open(reading: Reading, request: Request, space: str, name: str) -> tuple[StackId, str]:
+def install(app: Starlette, prefix: str) -> None:
+    """Add the routes, which take a request as it is: to find out their parameters takes longer than they do."""
+    endpoints: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
+        "GET": read,
+        "POST": write,
+        "LOCK": lock,
+        "UNLOCK": unlock,
+        "DELETE": delete,
+    }
+    for method, endpoint in endpoints.items():
+        app.add_route(f"{prefix}/tfstate/{{space}}/{{name}}", endpoint, [method], include_in_schema=False)
+
+
+def _open(reading: Reading, request: Request) -> tuple[StackId, str]:
     """Return the (stack, run) that the caller's token gives access to.
 
     401 without one, 403 for another stack's token.
@@ -157,7 +165,7 @@ def _open(reading: Reading, request: Request, space: str, name: str) -> tuple[St
     opened = None if token is None else reading.token_stack(token_hash(token))
     if opened is None:
         raise unauthorized("the token of an active run is needed", "Basic")
-    if str(opened[0]) != f"{space}/{name}":
+    if str(opened[0]) != "{space}/{name}".format_map(request.path_params):
         raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", "this token belongs to a run of another stack")
     return opened
 

@@ -21,7 +21,9 @@ from reconciler.tools.registry import TOOLS, tool
 
 _MESSAGE = 64 * 1024
 _LATER = (
+    "encodings.ascii",
     "encodings.idna",
+    "encodings.utf_8_sig",
     "reconciler.masking.finding",
     "reconciler.masking.forms",
     "reconciler.runner.tfstate.relay",

@@ -1,6 +1,7 @@
 """Takes what a tool marks as sensitive out of values that will be stored and shown.
 
-Marks are shaped like the value: true hides everything below, an object or a list looks further in.
+Marks are shaped like the value: true hides everything below, an object or a list looks further in. Where nothing is
+marked, which is nearly everywhere, nothing is looked at.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Secrets:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._whole = frozenset(values)
+        self.any = bool(self._whole)
+        """Whether there is anything to hide."""
         self._masker = Masker(value for value in self._whole if len(value.strip()) >= _SHORTEST_INSIDE)
 
     def hide(self, text: str) -> str:
@@ -38,8 +41,8 @@ _NONE = Secrets()
 
 def veiled(value: Any, marks: Any, secrets: Secrets = _NONE) -> Any:
     """Return the value with everything marked replaced by MASK, and without `secrets`."""
-    if marks is True:
-        return MASK
+    if marks is True or not (marks or secrets.any):
+        return MASK if marks else value
     match value:
         case dict():
             return {key: veiled(item, _below(marks, key), secrets) for key, item in value.items()}
@@ -57,6 +60,8 @@ def with_unknown(value: Any, unknown: Any) -> Any:
     """Put UNKNOWN into the places of a planned value that the tool leaves out because it cannot know them."""
     if unknown is True:
         return UNKNOWN
+    if not unknown:
+        return value
     if isinstance(unknown, dict) and isinstance(value, dict | None):
         known = value or {}
         keys = [*known, *(key for key in unknown if key not in known)]
@@ -74,6 +79,8 @@ def without_unseen(value: Any, unknown: Any) -> Any:
             isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
         )
         return UNSEEN if structure else value
+    if not unknown:
+        return value
     match value:
         case dict():
             return {key: without_unseen(item, _below(unknown, key)) for key, item in value.items()}
@@ -85,6 +92,8 @@ def without_unseen(value: Any, unknown: Any) -> Any:
 
 def secrets_in(value: Any, marks: Any) -> Iterator[str]:
     """Yield the marked strings that are long enough to be looked for elsewhere."""
+    if not marks:
+        return
     match value:
         case str():
             if marks is True and len(value) >= _SHORTEST:

@@ -46,10 +46,21 @@ def test_what_covers_is_never_put_back(directory, tmp_path):
 
 
 def test_only_the_runs_own_directories_can_be_written(directory):
+    own, seen = [[str(it.work), str(it.scratch), str(it.home)] for it in (directory, SEEN)]
+    arguments = Sandbox("/bwrap", (str(directory.root.parent.parent),)).prefix(directory, directory.work, ())
+    assert mounts(arguments, "--bind") == ["/tmp", *seen]
+    assert mounts(arguments, "--symlink") == own
+    uncovered = mounts(Sandbox("/bwrap", ()).prefix(directory, directory.work, ()), "--bind")
+    assert sorted(uncovered) == sorted(["/tmp", *seen, *own])
+
+
+def test_a_binary_in_the_work_directory_is_not_put_back_apart_from_it(directory):
+    binary = directory.work / "bin/tool"
+    binary.parent.mkdir()
+    binary.touch()
     sandbox = Sandbox("/bwrap", (str(directory.root.parent.parent),))
-    written = mounts(sandbox.prefix(directory, directory.work, ()), "--bind")
-    own = [directory.work, SEEN.work, directory.scratch, SEEN.scratch, directory.home, SEEN.home]
-    assert written == ["/tmp", *map(str, own)]
+    arguments = sandbox.prefix(directory, directory.work, (str(binary),))
+    assert str(binary.parent) not in arguments
 
 
 def test_commands_run_in_the_same_place_in_every_run(directory):

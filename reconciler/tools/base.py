@@ -141,6 +141,9 @@ class StepFailed(Exception):
     `reason` is a word of `reconciler.runner.contract.job.Reason`, where there is a better one than ToolFailed.
     """
 
+    left: Applied | None = None
+    """What an apply that failed has left, where its adapter can find out."""
+
     def __init__(self, message: str, code: int | None = None, reason: str | None = None) -> None:
         super().__init__(message)
         self.code = code

@@ -250,7 +250,10 @@ class Recorder:
                 known = transaction.resources(run.stack) if _same_tool(state, run) else ()
                 resources = resources_after(known, planned.changes if planned else ())
             author = ResourceAuthor.of(run.id, planned.changes if planned else ()) if not first else None
-            transaction.record_results(run.stack, resources, report.applied.outputs, author)
+            # An apply that failed has left objects, and says nothing of outputs.
+            failed = report.ending is not Ending.SUCCEEDED
+            outputs = transaction.outputs(run.stack) if failed else report.applied.outputs
+            transaction.record_results(run.stack, resources, outputs, author)
         changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return prepare(transaction, state, run, event, now, judgement, **changes)

@@ -255,6 +255,9 @@ def _apply(work: Work) -> None:
     work.commands.writing = True
     try:
         work.applied = work.tool.apply(work.tool_job, work.commands.do)
+    except StepFailed as failed:
+        work.applied = failed.left
+        raise
     finally:
         work.commands.writing = False
     # The hooks that follow may print them.

@@ -96,12 +96,17 @@ class Kubernetes:
         plan = saved.load(job)
         work = CarryOut(Kubectl(job, do, plan.name), plan, _stack(job), _wait(job))
         work.check()
-        live = {} if job.destroy else work.make()
-        work.remove()
-        if job.destroy:
-            work.forget()
-        else:
-            work.note()
+        try:
+            live = {} if job.destroy else work.make()
+            work.remove()
+            if job.destroy:
+                work.forget()
+            else:
+                work.note()
+        except StepFailed as failed:
+            left = work.left()
+            failed.left = None if left is None else Applied(_resources(left))
+            raise
         return Applied(_resources(live))
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.tools.base import StepFailed
 from reconciler.tools.kubernetes import inventory as inventories
+from reconciler.tools.kubernetes.conflicts import applied_by
 from reconciler.tools.kubernetes.inventory import AppliedObject
 from reconciler.tools.kubernetes.kubectl import Kubectl
 from reconciler.tools.kubernetes.objects import CRD, NAMESPACE, Key, Manifest, key_of
@@ -63,6 +64,15 @@ class CarryOut:
     def forget(self) -> None:
         """Remove the inventory: the stack has nothing any more."""
         self._kubectl.delete([inventories.reference(self._plan.name, self._plan.namespace)], 0)
+
+    def left(self) -> dict[Key, dict[str, Any]] | None:
+        """Return the stack's objects that are there after a failure; None: the API does not say."""
+        try:
+            live = self._kubectl.get([*self._plan.wanted, *self._plan.deletes])
+        except StepFailed:
+            return None
+        # What somebody else made is none of them yet where its apply has failed.
+        return {key: manifest for key, manifest in live.items() if self._plan.name in applied_by(manifest)}
 
     def _is_home(self, step: SavedStep) -> bool:
         return key_of(step.manifest) == Key("", NAMESPACE, "", self._plan.namespace)

@@ -29,6 +29,18 @@ metadata: {name: pages}
 data: {index: "{{ .Values.title }}"}
 """
 
+NEVER_READY = """
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec: {containers: [{name: web, image: "example.invalid/web:1"}]}
+"""
+
 
 def test_a_chart_with_a_kubeconfig_and_a_password_from_the_secrets(
     repo: Repo, new_machine: Callable[..., Machine], cluster: Cluster, tmp_path: Path
@@ -48,9 +60,11 @@ def test_a_chart_with_a_kubeconfig_and_a_password_from_the_secrets(
         "toolVersion": ">=1.30",
         "source": {"path": "./web", "include": ["charts/web/**"]},
         "env": {"KUBECONFIG": "kubeconfig"},
+        "hooks": {"after": {"apply": ['echo \'{"address": "here"}\' > $STATION_OUTPUTS']}},
         "files": {"kubeconfig": {"file": "cluster"}, "secret.yaml": {"file": "values"}},
         "kubernetes": {
             "namespace": "whole",
+            "wait": "1s",
             "helm": {"chart": "../charts/web", "values": {"title": "The shop"}, "valueFiles": ["secret.yaml"]},
         },
     }
@@ -74,6 +88,18 @@ def test_a_chart_with_a_kubeconfig_and_a_password_from_the_secrets(
     with machine.service.store.reading() as reading:
         resources = reading.resources(run.stack)
     assert [resource.address for resource in resources] == ["ConfigMap/whole/pages", "Secret/whole/key"]
+
+    repo.commit({"charts/web/templates/more.yaml": NEVER_READY})
+    (run,) = machine.reconcile().runs
+    assert (run.status, "not ready" in run.message) == (RunStatus.FAILED, True)
+    with machine.service.store.reading() as reading:
+        left, outputs = reading.resources(run.stack), reading.outputs(run.stack)
+    assert [resource.address for resource in left] == [
+        "ConfigMap/whole/pages",
+        "Secret/whole/key",
+        "Deployment.apps/whole/shop",
+    ]
+    assert [(output.name, output.value) for output in outputs] == [("address", "here")]
     machine.close()
     kept = [path for path in machine.settings.data_dir.rglob("*") if path.is_file() and not path.is_symlink()]
     secret = [b"hunter2-of-the-shop", base64.b64encode(b"hunter2-of-the-shop"), TOKEN.encode()]

@@ -219,9 +219,12 @@ def test_the_example_makes_the_namespace_of_its_own_inventory(stand: Stand) -> N
 def test_a_failure_in_the_middle_leaves_what_was_made_in_the_inventory(stand: Stand) -> None:
     stand.write(a=custom("Gadget", 99), b=config("one"), crd=crd("Gadget"))
     stand.plan()
-    with pytest.raises(StepFailed):
+    with pytest.raises(StepFailed) as failed:
         stand.tool.apply(stand.job, stand.place.do)
     assert "out of luck" in stand.place.do.printed
+    left = failed.value.left
+    assert left is not None
+    assert {it.address.rsplit("/", 1)[1] for it in left.resources or ()} == {"one", "gadgets.example.com"}
     assert stand.names() == ["one"]
     assert "ConfigMap/one" in stand.inventory()
     stand.write(b=config("two"))

@@ -62,13 +62,18 @@ def never_started(which: LegId) -> LegReport:
     return which.report(Ending.LOST, EndReason.NEVER_STARTED, "the run's process never began")
 
 
+def died(which: LegId, message: str) -> LegReport:
+    """Return the report of a leg that was at work where nothing is heard of it any more."""
+    ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
+    return which.report(ending, EndReason.RUNNER_DIED, message)
+
+
 def unusable(which: LegId, error: OSError) -> LegReport:
     """Return the report of a run whose directory is gone or not writable.
 
     After an apply began, its result is unknown.
     """
-    ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
-    return which.report(ending, EndReason.RUNNER_DIED, f"the run's directory cannot be used: {error.strerror}")
+    return died(which, f"the run's directory cannot be used: {error.strerror}")
 
 
 def _take_unsent(directory: RunDirectory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class LegFacts:
         return cls(order.stack, sum(order.limits.phase_seconds.values()))
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Handout:
     """A leg that is offered to workers, or that one of them has taken. Times are those of `time.monotonic`."""
 
@@ -58,6 +59,8 @@ class Handout:
     """The worker that has the run's directory, and need not fetch what another one would."""
     facts: LegFacts | None = None
     """What else may be known of it; None: it was lost with the process before."""
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    """Held while something of this leg is written: the disk is slow, and the other legs do not wait for it."""
 
     def is_open(self, now: float) -> bool:
         """Whether anybody may be offered it; `now` by `time.monotonic`."""

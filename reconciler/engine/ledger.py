@@ -12,10 +12,11 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from reconciler.core.phases import Leg
 from reconciler.engine.ends import LegId
 from reconciler.engine.packing import BEGINNING, pack
 from reconciler.runner.contract.directory import RunDirectory, sync_directory, write_file
@@ -40,19 +41,22 @@ class Ledger:
     which: LegId
 
     def put(self, offer: LegOffer) -> None:
-        """Write the offer, in the place of an earlier one."""
-        data = {"pool": offer.pool, "hash": offer.token_hash, "grace": offer.grace, "wanted": offer.wanted}
-        self._replace(self._offer, data)
+        """Write the offer: until it is taken, whoever comes later only has to know that there was one."""
+        write_file(self._offer, json.dumps(_data_of(offer)).encode(), durable=False)
 
     def read(self) -> LegOffer | None:
-        """Read the offer; None: this leg was never offered to workers."""
-        data = _read(self._offer)
-        return None if data is None else LegOffer(data["pool"], data["hash"], data["grace"], data["wanted"])
+        """Read the offer, as it was taken if it was; None: this leg was never offered to workers."""
+        data = {**(_read(self._offer) or {}), **(_read(self._taken) or {})}
+        return LegOffer(data["pool"], data["hash"], data["grace"], data["wanted"]) if "hash" in data else None
 
-    def take(self, worker: str | None) -> bool:
-        """Take the leg for a worker; None: for nobody, so that it never begins. False: it is taken already."""
+    def take(self, worker: str | None, offer: LegOffer | None = None) -> bool:
+        """Take the leg for a worker, as it was offered; None: for nobody, so that it never begins. False: it is taken.
+
+        It is on the disk when this returns, so that a leg that was begun is known also after the power has failed.
+        """
         draft = self.directory.root / f".{self.which.leg}-{self.which.attempt}.{os.getpid()}.take"
-        write_file(draft, json.dumps({"worker": worker}).encode(), durable=True)
+        data = {**({} if offer is None else _data_of(offer)), "worker": worker}
+        write_file(draft, json.dumps(data).encode(), durable=True)
         try:
             self._taken.hardlink_to(draft)
         except FileExistsError:
@@ -67,14 +71,9 @@ class Ledger:
         data = _read(self._taken)
         return (False, None) if data is None else (True, data["worker"])
 
-    def note_worker(self, worker: str) -> None:
-        """Note which worker has the run's directory, with its plan."""
-        self._replace(self._worker, {"worker": worker})
-
-    def worker(self) -> str | None:
-        """Return which worker has the run's directory."""
-        data = _read(self._worker)
-        return None if data is None else data["worker"]
+    def planner(self) -> str | None:
+        """Return which worker has made the plan of this attempt, and has the run's directory."""
+        return Ledger(self.directory, replace(self.which, leg=Leg.PLAN)).taken()[1]
 
     def pack(self) -> None:
         """Put what was prepared into the tree, and remove it otherwise; OSError where the disk is full."""
@@ -130,10 +129,6 @@ class Ledger:
     def _taken(self) -> Path:
         return self.directory.root / f"{self.which.leg}-{self.which.attempt}.taken"
 
-    @property
-    def _worker(self) -> Path:
-        return self.directory.root / "worker"
-
     def _replace(self, path: Path, data: Mapping[str, Any]) -> None:
         draft = path.with_name(f".{path.name}.draft")
         write_file(draft, json.dumps(data).encode(), durable=True)
@@ -163,6 +158,10 @@ class Saving:
         ledger.forget_saved()
         self._draft.replace(ledger.directory.saved)
         ledger.note_saved(self._hash.hexdigest())
+
+
+def _data_of(offer: LegOffer) -> dict[str, Any]:
+    return {"pool": offer.pool, "hash": offer.token_hash, "grace": offer.grace, "wanted": offer.wanted}
 
 
 def _read(path: Path) -> dict[str, Any] | None:

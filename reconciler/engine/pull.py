@@ -23,10 +23,11 @@ from pathlib import Path
 
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Materialise
-from reconciler.engine.ends import LegId, never_started
+from reconciler.engine.ends import LegId, died, never_started
 from reconciler.engine.handout import Handout, LegFacts, LegRefused, free_places
 from reconciler.engine.ledger import Ledger, LegOffer, Saving
 from reconciler.engine.preparing import prepared
+from reconciler.engine.questions import Question, Questions, nobody
 from reconciler.engine.roster import Presence, Roster, WorkerSeen, why_lacking
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import TOKEN, Ending, EndReason, LegOrder, LegReport, TfstateAccess
@@ -54,9 +55,9 @@ class PullEngine:
         self.opened = threading.Event()
         """Set when a leg is offered that nobody has taken up yet."""
         self._lock = threading.RLock()
+        """Held for moments only: what is written for a leg is written under the lock of that leg, which comes first."""
         self._legs: dict[str, Handout] = {}
-        self._asking: dict[str, dict[str, str]] = {}
-        """The questions of workers that wait for work, by pool: the number of the question, and who asks."""
+        self._asking = Questions()
         self.roster = Roster(lease / 2)
         self._ready: deque[LegReport] = deque()
 
@@ -65,7 +66,7 @@ class PullEngine:
     def places(self, pool: str) -> int:
         """Count how many more legs of a pool its workers wait for."""
         with self._lock:
-            asking = list(self._asking.get(pool, {}).values())
+            asking = self._asking.names(pool)
             legs = [leg for leg in self._legs.values() if leg.offer.pool == pool]
             present = {leg.worker for leg in legs if leg.worker is not None}
             return free_places(legs, asking, self.roster.there(pool, present.union(asking)))
@@ -73,7 +74,7 @@ class PullEngine:
     def workers(self) -> dict[str, list[WorkerSeen]]:
         """Return the workers that were heard of lately, by pool; some of them may be gone."""
         with self._lock:
-            idle = {(pool, name) for pool, asking in self._asking.items() for name in asking.values()}
+            idle = {(pool, name) for pool in self._asking.pools() for name in self._asking.names(pool)}
             busy = [(leg.offer.pool, leg.worker) for leg in self._legs.values() if leg.worker is not None]
         return self.roster.all(busy, idle)
 
@@ -99,18 +100,20 @@ class PullEngine:
             self._report(failed)
             return
         state = None if tfstate is None else {"path": tfstate.path, "token": tfstate.token}
-        near, saved = (ledger.worker(), ledger.saved()) if order.leg is Leg.APPLY else (None, None)
+        near, saved = (ledger.planner(), ledger.saved()) if order.leg is Leg.APPLY else (None, None)
         more = {"lease": self.lease, "saved": saved, "saves": order.fills_cache}
         sent = to_line({"order": order_to_data(order), "tfstate": state, **more})
         offer = LegOffer(pool, "", order.limits.grace_seconds, near if saved is None else None)
         ledger.put(offer)
         files = {} if order.identity is None else order.identity.files
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
+        needs, facts = (order.tool, order.tool_range), LegFacts.of(order)
+        handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near, facts=facts)
         with self._lock:
-            needs, facts = (order.tool, order.tool_range), LegFacts.of(order)
-            handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near, facts=facts)
             self._legs[order.run] = handout
+            called = self._asking.choose(handout, self.roster)
         self.opened.set()
+        called.call()
 
     def adopt(self, runs: Mapping[str, LegId]) -> list[str]:
         """Take over the legs that an earlier process offered. Return those that a worker may still have."""
@@ -144,10 +147,10 @@ class PullEngine:
 
     def cancel(self, run: str) -> None:
         """Withdraw a leg that nobody has taken; have the worker told otherwise."""
-        with self._lock:
-            leg = self._legs.get(run)
-            if leg is None:
-                return
+        leg = self._legs.get(run)
+        if leg is None:
+            return
+        with leg.lock:
             leg.canceled = True
             if leg.worker is None and self._ledger(leg.which).take(None):
                 self._end(leg, leg.which.report(Ending.CANCELED, EndReason.CANCELED, "canceled before it began"))
@@ -182,12 +185,14 @@ class PullEngine:
 
     def give_up(self, which: LegId, message: str) -> None:
         """Report a leg as one that never began, or whose process died, since it is known that nobody does it."""
-        with self._lock:
-            leg = self._legs.get(which.run)
-            if leg is None or leg.which != which:
+        leg = self._legs.get(which.run)
+        if leg is None or leg.which != which:
+            return
+        with leg.lock:
+            if self._legs.get(which.run) is not leg:
                 return
             if leg.worker is not None:
-                self._end(leg, _died(which, message))
+                self._end(leg, died(which, message))
             elif self._ledger(which).take(None):
                 self._end(leg, replace(never_started(which), message=message))
 
@@ -198,68 +203,65 @@ class PullEngine:
 
     def reports(self) -> list[LegReport]:
         """Return the reports of legs that ended, each once; gives up those whose worker is gone."""
+        for leg in list(self._legs.values()):
+            self._sweep(leg, time.monotonic())
         with self._lock:
-            for leg in list(self._legs.values()):
-                self._sweep(leg, time.monotonic())
-            found = list(self._ready)
-            self._ready.clear()
+            found, self._ready = list(self._ready), deque()
             return found
 
     def close(self) -> None:
         """Let nobody wait for work any more. Legs that were taken go on."""
         self.closed = True
+        with self._lock:
+            self._asking.call_all()
 
     # What workers ask
 
-    def ask(self, pool: str, worker: str, said: Presence | None = None) -> str:
-        """Note that a worker waits for work, and return the number of its question, for `answer` and `hang_up`."""
-        number = secrets.token_hex(8)
+    def ask(
+        self, pool: str, worker: str, said: Presence | None = None, call: Callable[[], object] = nobody
+    ) -> Question:
+        """Note that a worker waits for work, until `hang_up`. `call` is called when there may be some for it.
+
+        Nobody is called twice for one leg, so whoever waits looks again after a while, whether called or not.
+        """
+        question = Question(worker, call)
         with self._lock:
-            self._asking.setdefault(pool, {})[number] = worker
+            self._asking.add(pool, question)
         self.roster.hear(pool, worker, said)
         self.wake()
-        return number
+        return question
 
-    def hang_up(self, pool: str, number: str) -> None:
+    def hang_up(self, pool: str, question: Question) -> None:
         """Note that a worker does not wait any more."""
         with self._lock:
-            worker = self._asking.get(pool, {}).pop(number, None)
-        if worker is not None:
-            self.roster.hear(pool, worker)
-
-    def may_answer(self, pool: str) -> bool:
-        """Whether `answer` may have something: it costs next to nothing, and is asked all the time."""
-        return any(leg.worker is None and leg.offer.pool == pool for leg in list(self._legs.values()))
+            self._asking.remove(pool, question)
+        self.roster.hear(pool, question.worker)
 
     def answer(self, pool: str, worker: str, only: LegId | None = None) -> tuple[str, LegId] | None:
         """Offer a leg of the pool to a worker; returns the token by which it can be taken. None: there is none.
 
-        `only`: this leg and no other.
+        `only`: this leg and no other. Nothing is written: it takes no longer than a look.
         """
         now = time.monotonic()
         with self._lock:
-            for leg in sorted(self._legs.values(), key=lambda each: each.which.run):
-                if not leg.is_open(now) or leg.offer.pool != pool or leg.offer.wanted not in {None, worker}:
+            open_ = [leg for leg in self._legs.values() if leg.is_open(now) and leg.offer.pool == pool]
+            for leg in sorted(open_, key=lambda each: each.which.run):
+                if leg.offer.wanted not in {None, worker} or only not in {None, leg.which}:
                     continue
-                if only not in {None, leg.which}:
+                if leg.near not in {None, worker} and leg.near in self._asking.names(pool):
                     continue
-                if leg.near != worker and leg.near in self._asking.get(pool, {}).values():
-                    continue
-                if not self.roster.said(pool, worker).fits(*leg.needs) and self._others_fit(leg):
+                others = self._there(pool)
+                if not self.roster.said(pool, worker).fits(*leg.needs) and any(it.fits(*leg.needs) for it in others):
                     continue
                 leg.reserved_until = now + _RESERVED
                 return self._put_token(leg), leg.which
         return None
 
-    def _others_fit(self, leg: Handout) -> bool:
-        return any(each.fits(*leg.needs) for each in self._there(leg.offer.pool))
-
     def _put_token(self, leg: Handout) -> str:
-        """Make the token that opens a leg from now on, in the place of every other one."""
+        """Make the token that opens a leg from now on, in the place of every other one; `take` writes it down."""
         which = leg.which
         token = f"{which.run}.{which.attempt}.{which.leg}.{secrets.token_urlsafe(32)}"
         leg.offer = replace(leg.offer, token_hash=_hash(token))
-        self._ledger(which).put(leg.offer)
         return token
 
     def authorise(self, token: str) -> Handout:
@@ -275,16 +277,13 @@ class PullEngine:
 
         `fresh`: with a token in the place of the one that others may have seen, which opens nothing any more.
         """
-        ledger = self._ledger(leg.which)
-        with self._lock:
+        with leg.lock:
             if leg.worker is not None or leg.order is None or leg.canceled:
                 raise LegRefused("this leg was taken before, or withdrawn")
-            if leg.which.leg is Leg.PLAN:
-                # First: an apply of this plan must find its worker, whatever is killed in between.
-                ledger.note_worker(worker)
-            if not ledger.take(worker):
+            token = self._put_token(leg) if fresh else None
+            if not self._ledger(leg.which).take(worker, leg.offer):
                 raise LegRefused("this leg was taken before, or withdrawn")
-            token, leg.once = (self._put_token(leg) if fresh else None), fresh
+            leg.once = fresh
             order, leg.order = leg.order, None
             leg.worker, leg.beat = worker, time.monotonic()
             return order, token
@@ -313,9 +312,8 @@ class PullEngine:
 
     def saved(self, leg: Handout, saving: Saving) -> None:
         """Keep what came in; LegRefused where the leg has ended meanwhile."""
-        with self._lock:
-            if self._legs.get(leg.which.run) is not leg:
-                raise LegRefused("the leg has ended already")
+        with leg.lock:
+            self._refuse_ended(leg)
             saving.finish()
 
     def beat(self, leg: Handout) -> dict[str, object]:
@@ -331,7 +329,7 @@ class PullEngine:
 
         LegRefused where something before the piece is missing, or the log would be longer than `limit`.
         """
-        with self._lock, self._ledger(leg.which).log() as file:
+        with leg.lock, self._ledger(leg.which).log() as file:
             size = file.seek(0, os.SEEK_END)
             if offset > size:
                 raise LegRefused(f"the log has {size} bytes, and this piece begins at {offset}")
@@ -345,19 +343,22 @@ class PullEngine:
         """Record how a leg ended; LegRefused for a report about another one. It is on the disk when this returns."""
         if LegId(report.run, report.attempt, report.leg) != leg.which or leg.worker is None:
             raise LegRefused("the report is about another leg")
-        ledger = self._ledger(leg.which)
-        with self._lock:
-            if self._legs.get(leg.which.run) is not leg:
-                raise LegRefused("the leg has ended already")
+        with leg.lock:
+            self._refuse_ended(leg)
             told = replace(report, waiting=False, pending_tfstate=None)
-            ledger.directory.write_report(told)
+            self._ledger(leg.which).directory.write_report(told)
             self._end(leg, told)
 
+    def _refuse_ended(self, leg: Handout) -> None:
+        if self._legs.get(leg.which.run) is not leg:
+            raise LegRefused("the leg has ended already")
+
     def _end(self, leg: Handout, report: LegReport) -> None:
-        if self._legs.get(leg.which.run) is leg:
-            del self._legs[leg.which.run]
-            if leg.once and leg.worker is not None:
-                self.roster.forget(leg.offer.pool, leg.worker)
+        with self._lock:
+            if self._legs.get(leg.which.run) is leg:
+                del self._legs[leg.which.run]
+        if leg.once and leg.worker is not None:
+            self.roster.forget(leg.offer.pool, leg.worker)
         self._ledger(leg.which).forget_tree()
         self._report(report)
 
@@ -366,21 +367,25 @@ class PullEngine:
         which = leg.which
         if leg.worker is None:
             heard = max(leg.since, self.roster.heard(leg.offer.pool, leg.offer.wanted))
-            if now - heard > _UNCLAIMED and leg.reserved_until <= now and self._ledger(which).take(None):
+            if now - heard > _UNCLAIMED and leg.reserved_until <= now:
                 where = f"worker {leg.offer.wanted}" if leg.offer.wanted else f"a worker of the pool {leg.offer.pool}"
-                self._end(leg, replace(never_started(which), message=f"{where} did not take it up"))
+                with leg.lock:
+                    if self._ledger(which).take(None):
+                        self._end(leg, replace(never_started(which), message=f"{where} did not take it up"))
             return
         # An apply only once its tool is certainly gone: it is to stop after the lease, and killed after the grace.
         patience = self.lease if which.leg is Leg.PLAN else 1.5 * self.lease + leg.offer.grace
-        if now - leg.beat <= patience:
-            return
-        self._end(leg, _died(which, f"worker {leg.worker} has not been heard of for {patience:.0f} s"))
+        if now - leg.beat > patience:
+            with leg.lock:
+                if self._legs.get(which.run) is leg:
+                    message = f"worker {leg.worker} has not been heard of for {patience:.0f} s"
+                    self._end(leg, died(which, message))
 
     def _there(self, pool: str) -> list[Presence]:
         """Return what the workers of a pool said of themselves that are not gone."""
         with self._lock:
             present = {leg.worker for leg in self._legs.values() if leg.worker is not None and leg.offer.pool == pool}
-            return list(self.roster.there(pool, present.union(self._asking.get(pool, {}).values())).values())
+            return list(self.roster.there(pool, present.union(self._asking.names(pool))).values())
 
     def _report(self, report: LegReport) -> None:
         with self._lock:
@@ -389,11 +394,6 @@ class PullEngine:
 
     def _ledger(self, which: LegId) -> Ledger:
         return Ledger(RunDirectory.of(self._data_dir, which.run), which)
-
-
-def _died(which: LegId, message: str) -> LegReport:
-    ending = Ending.INTERRUPTED if which.leg is Leg.APPLY else Ending.LOST
-    return which.report(ending, EndReason.RUNNER_DIED, message)
 
 
 def _hash(token: str) -> str:

@@ -230,5 +230,11 @@ def holder(ports: Ports, token: ApiToken) -> Caller | None:
 DOCUMENTED = Depends(HTTPBearer(auto_error=False, description="The operator's token, or a token created for you."))
 """Makes OpenAPI say that a token is needed. `authenticate` checks it."""
 
+
+async def _ports(request: Request) -> Ports:
+    """Return what `ports_of` does, without a thread for it: the framework starts one for each plain function."""
+    return ports_of(request)
+
+
 CallerIn = Annotated[Caller, Depends(authenticate)]
-PortsIn = Annotated[Ports, Depends(ports_of)]
+PortsIn = Annotated[Ports, Depends(_ports)]

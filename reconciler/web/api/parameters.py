@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from reconciler.web.api.errors import invalid
 
 
-def _refuse_unknown(request: Request) -> None:
+async def _refuse_unknown(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return

@@ -11,6 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
@@ -56,7 +57,8 @@ router = APIRouter(tags=["runner"])
 
 _WAIT = 25.0
 """How many seconds a worker waits for work before it has to ask again."""
-_LOOK = 0.1
+_LOOK = 1.0
+"""After how many seconds a worker that was not called looks for itself: an offer may have become free again."""
 _LARGEST_PIECE = 1024 * 1024
 _LARGEST_REPORT = 64 * 1024 * 1024
 LARGEST_SAVED = 2 * 1024**3
@@ -88,19 +90,28 @@ async def claim_leg(  # noqa: PLR0917
         return ClaimJson(leg=None, over=over)
     if body.wanted is not None:
         return await run_in_threadpool(_claim_wanted, ports, pool, body, body.wanted)
-    number = door.engine.ask(pool, body.worker, _presence(body))
+    called, soon = asyncio.Event(), asyncio.get_running_loop().call_soon_threadsafe
+
+    def call() -> None:
+        with suppress(RuntimeError):
+            # The server may have ended meanwhile, and everybody who waits at it.
+            soon(called.set)
+
+    question = door.engine.ask(pool, body.worker, _presence(body), call)
+    end = time.monotonic() + _WAIT
     try:
-        for turn in range(int(_WAIT / _LOOK)):
-            may = door.engine.may_answer(pool)
-            offered = await run_in_threadpool(door.engine.answer, pool, body.worker) if may else None
+        while time.monotonic() < end and not door.engine.closed:
+            called.clear()
+            question.called = False
+            offered = door.engine.answer(pool, body.worker)
             if offered is not None:
                 return _offered(*offered)
-            await asyncio.sleep(_LOOK)
-            # To ask for the connection takes more than all the rest of a look.
-            if door.engine.closed or (turn % 10 == 0 and await request.is_disconnected()):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(called.wait(), _LOOK)
+            if not called.is_set() and await request.is_disconnected():
                 break
     finally:
-        door.engine.hang_up(pool, number)
+        door.engine.hang_up(pool, question)
     return ClaimJson(leg=None, over=[])
 
 

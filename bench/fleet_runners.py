@@ -1,6 +1,6 @@
 """Simulated runners: `python -m bench.fleet_runners CONFIG` speaks the runner contract for workers that run nothing.
 
-Each worker takes a leg up, gets its tree, sends a log and an end, and asks again, as `station worker` does. The plan
+Each worker takes a leg up, gets its tree, sends its end with a log, and asks again, as `station worker` does. The plan
 finds changes, and its apply makes them. HTTP is spoken on bare sockets, so that the processors have time for the
 services. What it does is said on standard output, one line of JSON a second, from the first leg on.
 """
@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ class Tally:
 
 
 def report(leg: dict[str, Any]) -> bytes:
-    """Return how a leg ended that was never at work: a plan with one change, or its apply."""
+    """Return how a leg ended that was never at work, with its log: a plan with one change, or its apply."""
     which = Leg(leg["leg"])
     plan = which is Leg.PLAN
     change = ResourceChange("script.this", "script", "script", Action.CREATE)
@@ -103,7 +104,8 @@ def report(leg: dict[str, Any]) -> bytes:
         applied=None if plan else Applied((), ()),
         plan_digest="0" * 64,
     )
-    return json.dumps(report_to_data(told)).encode()
+    log = {"offset": 0 if plan else len(_LOG), "base64": b64encode(_LOG).decode()}
+    return json.dumps(report_to_data(told) | {"log": log}).encode()
 
 
 async def work(number: int, config: dict[str, Any], tally: Tally) -> None:
@@ -126,9 +128,6 @@ async def work(number: int, config: dict[str, Any], tally: Tally) -> None:
             if leg["leg"] == "plan":
                 await ask("GET", "/leg/tree", token)
             await asyncio.sleep(config["seconds"])
-            await ask(
-                "POST", "/leg/log?offset=0" if leg["leg"] == "plan" else f"/leg/log?offset={len(_LOG)}", token, _LOG
-            )
             await ask("POST", "/leg/end", token, report(leg))
             tally.legs += 1
         except (OSError, EOFError, Refused) as error:

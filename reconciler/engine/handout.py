@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.engine.ends import LegId
 from reconciler.engine.ledger import LegOffer
@@ -62,9 +65,24 @@ class Handout:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     """Held while something of this leg is written: the disk is slow, and the other legs do not wait for it."""
 
+    def make_token(self) -> str:
+        """Make the token that opens the leg from now on, in the place of every other one."""
+        which = self.which
+        token = f"{which.run}.{which.attempt}.{which.leg}.{secrets.token_urlsafe(32)}"
+        self.offer = replace(self.offer, token_hash=_hash(token))
+        return token
+
+    def opens(self, token: str) -> bool:
+        """Whether a token is the leg's."""
+        return hmac.compare_digest(self.offer.token_hash, _hash(token))
+
     def is_open(self, now: float) -> bool:
         """Whether anybody may be offered it; `now` by `time.monotonic`."""
         return self.worker is None and not self.canceled and self.reserved_until <= now and self.order is not None
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def free_places(legs: Sequence[Handout], asking: Sequence[str], there: Mapping[str, Presence]) -> int:

@@ -9,10 +9,7 @@ service, legs that were taken go on, and those that were only offered never begi
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
-import secrets
 import threading
 import time
 from collections import deque
@@ -181,7 +178,7 @@ class PullEngine:
             if leg is None or leg.which != which or leg.worker is not None or leg.canceled:
                 return None
             leg.reserved_until = float("inf")
-            return self._put_token(leg)
+            return leg.make_token()
 
     def give_up(self, which: LegId, message: str) -> None:
         """Report a leg as one that never began, or whose process died, since it is known that nobody does it."""
@@ -254,21 +251,14 @@ class PullEngine:
                 if not self.roster.said(pool, worker).fits(*leg.needs) and any(it.fits(*leg.needs) for it in others):
                     continue
                 leg.reserved_until = now + _RESERVED
-                return self._put_token(leg), leg.which
+                return leg.make_token(), leg.which
         return None
-
-    def _put_token(self, leg: Handout) -> str:
-        """Make the token that opens a leg from now on, in the place of every other one; `take` writes it down."""
-        which = leg.which
-        token = f"{which.run}.{which.attempt}.{which.leg}.{secrets.token_urlsafe(32)}"
-        leg.offer = replace(leg.offer, token_hash=_hash(token))
-        return token
 
     def authorise(self, token: str) -> Handout:
         """Return the leg that a token opens; LegRefused for every other token, and once the leg is over."""
         with self._lock:
             leg = self._legs.get(token.partition(".")[0])
-            if leg is None or not hmac.compare_digest(leg.offer.token_hash, _hash(token)):
+            if leg is None or not leg.opens(token):
                 raise LegRefused("this token opens no leg that is at work: it has ended, or its lease was lost")
             return leg
 
@@ -280,7 +270,7 @@ class PullEngine:
         with leg.lock:
             if leg.worker is not None or leg.order is None or leg.canceled:
                 raise LegRefused("this leg was taken before, or withdrawn")
-            token = self._put_token(leg) if fresh else None
+            token = leg.make_token() if fresh else None
             if not self._ledger(leg.which).take(worker, leg.offer):
                 raise LegRefused("this leg was taken before, or withdrawn")
             leg.once = fresh
@@ -339,12 +329,16 @@ class PullEngine:
             file.write(fresh)
             return file.tell()
 
-    def end(self, leg: Handout, report: LegReport) -> None:
-        """Record how a leg ended; LegRefused for a report about another one. It is on the disk when this returns."""
+    def end(self, leg: Handout, report: LegReport, rest: Callable[[], object] = nobody) -> None:
+        """Record how a leg ended; LegRefused for a report about another one. It is on the disk when this returns.
+
+        `rest` is called before, where the leg is still at work: what else came with the report.
+        """
         if LegId(report.run, report.attempt, report.leg) != leg.which or leg.worker is None:
             raise LegRefused("the report is about another leg")
         with leg.lock:
             self._refuse_ended(leg)
+            rest()
             told = replace(report, waiting=False, pending_tfstate=None)
             self._ledger(leg.which).directory.write_report(told)
             self._end(leg, told)
@@ -394,7 +388,3 @@ class PullEngine:
 
     def _ledger(self, which: LegId) -> Ledger:
         return Ledger(RunDirectory.of(self._data_dir, which.run), which)
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

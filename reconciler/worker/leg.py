@@ -234,16 +234,15 @@ class LegAtWork:
             self.engine.cancel(self.run)
         return True
 
-    def _send_log(self) -> bool:
+    def _send_log(self) -> None:
         if self._lost:
-            return True
+            return
         try:
             self._sent = self.service.log(self.kept.token, self.engine.log_path(self.run), self._sent)
         except (Away, OSError):
-            return not self.engine.log_path(self.run).exists()
+            pass
         except Lost as lost:
             self._lose(lost)
-        return True
 
     def _lose(self, lost: Lost) -> None:
         _log.warning("run %s is not this worker's any more: %s", self.run, lost)
@@ -257,12 +256,11 @@ class LegAtWork:
         while not self._lost:
             try:
                 self._save()
-                if self._send_log() and not self._lost:
-                    self.service.end(self.kept.token, self._report)
-                    break
+                self.service.end(self.kept.token, self._report, self.engine.log_path(self.run), self._sent)
+                break
             except Lost as lost:
                 self._lose(lost)
-            except Away:
+            except (Away, OSError):
                 pass
             if self.leaving():
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -169,9 +170,18 @@ class ServiceClient:
             said = _json(self._of_leg("POST", "/log", token, params={"offset": offset}, content=piece))
             offset = int(said["size"])
 
-    def end(self, token: str, report: LegReport) -> None:
-        """Say how a leg ended."""
-        _json(self._of_leg("POST", "/end", token, content=to_line(report_to_data(report))))
+    def end(self, token: str, report: LegReport, log: Path, offset: int) -> None:
+        """Say how a leg ended, with what its log has from `offset` on; OSError where that cannot be read."""
+        data, rest = report_to_data(report), b""
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(offset)
+                rest = file.read(_PIECE + 1)
+        if len(rest) > _PIECE:
+            self.log(token, log, offset)
+        elif rest:
+            data["log"] = {"offset": offset, "base64": b64encode(rest).decode()}
+        _json(self._of_leg("POST", "/end", token, content=to_line(data)))
 
     def relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
         """Pass on a request of a tool about its tfstate, with its own token."""

@@ -42,6 +42,7 @@ from reconciler.web.api.schemas.runner import (
     HelloBody,
     HelloJson,
     LegJson,
+    RestBody,
     SizeJson,
     WantedBody,
     WorkerName,
@@ -183,6 +184,9 @@ def get_tree(request: Request, ports: PortsIn) -> Response:
     path = _leg(request, ports, lambda engine, leg: engine.tree(leg))
     if not path.is_file():
         return Response(status_code=HTTPStatus.NO_CONTENT)
+    if path.stat().st_size <= _LARGEST_PIECE:
+        # In one piece: a file that is sent piece by piece takes a thread for each.
+        return Response(path.read_bytes(), media_type="application/x-tar")
     return FileResponse(path, media_type="application/x-tar")
 
 
@@ -226,20 +230,30 @@ _REPORT = {"requestBody": {"content": {"application/json": {}}, "required": True
 @router.post("/leg/log", openapi_extra=_RAW)
 async def append_log(request: Request, ports: PortsIn, offset: Annotated[int, Query(ge=0)]) -> SizeJson:
     """Append a piece of the run's log that begins at `offset`; what is there already is left out."""
-    data = await _body(request, ports, _LARGEST_PIECE)
-    # Two legs, each with its head and its end, and what is said of what was left out between them.
-    limit = 2 * _door(ports).log_limit + _LARGEST_PIECE
+    data, limit = await _body(request, ports, _LARGEST_PIECE), _longest_log(ports)
     size = await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.log(leg, offset, data, limit))
     return SizeJson(size=size)
 
 
+def _longest_log(ports: Ports) -> int:
+    # Two legs, each with its head and its end, and what is said of what was left out between them.
+    return 2 * _door(ports).log_limit + _LARGEST_PIECE
+
+
 @router.post("/leg/end", openapi_extra=_REPORT)
 async def end_leg(request: Request, ports: PortsIn) -> EndedJson:
-    """Say how the leg ended. The token opens nothing any more after that."""
-    data = await _body(request, ports, _LARGEST_REPORT)
-    # It is read in the thread, too: a large one takes seconds.
-    ended = partial(_leg, request, ports, lambda engine, leg: engine.end(leg, _report(data)), anew=True)
-    await run_in_threadpool(ended)
+    """Say how the leg ended. The token opens nothing any more after that.
+
+    In `log` may be the rest of the log: `offset`, where it begins, and `base64`, its bytes.
+    """
+    data, limit = await _body(request, ports, _LARGEST_REPORT), _longest_log(ports)
+
+    def end(engine: PullEngine, leg: Handout) -> None:
+        # It is read in the thread, too: a large one takes seconds.
+        report, rest = _report(data)
+        engine.end(leg, report, lambda: None if rest is None else engine.log(leg, rest.offset, rest.base64, limit))
+
+    await run_in_threadpool(partial(_leg, request, ports, end, anew=True))
     return EndedJson(recorded=True)
 
 
@@ -288,17 +302,18 @@ def _fence(ports: Ports, leg: Handout) -> None:
         raise LegRefused("the run goes on without this leg, or has ended")
 
 
-def _report(data: bytes) -> LegReport:
+def _report(data: bytes) -> tuple[LegReport, RestBody | None]:
     """Read a report, every value of it checked: it comes from another machine, and goes into what people are shown.
 
     Numbers that are infinite or none, and halves of surrogate pairs, would stop whoever records the run or lists it.
     """
     try:
         known, said = strict_json(data.decode())
-        if known:
+        if known and isinstance(said, dict):
+            rest = said.pop("log", None)
             report = _REPORTS.validate_python(asdict(report_from_data(said)))
             if _REASON.fullmatch(report.reason) and min(report.phase_seconds.values(), default=0) >= 0:
-                return report
+                return report, None if rest is None else RestBody.model_validate(rest)
     except (KeyError, TypeError, ValueError, RecursionError):
         pass
     raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "this is no report about a leg")
@@ -317,8 +332,12 @@ def _door(ports: Ports) -> RunnerDoor:
 
 
 async def _body(request: Request, ports: Ports, limit: int) -> bytes:
-    """Return the body of a request for whose token a leg is at work: nobody else makes the service hold so much."""
-    await run_in_threadpool(_leg, request, ports, lambda _engine, _leg: None)
+    """Return the body of a request whose token opens a leg: nobody else makes the service hold so much."""
+    try:
+        _door(ports).engine.authorise(shown_token(request) or "")
+    except LegRefused:
+        # What is wrong with it takes a look into the store.
+        await run_in_threadpool(_leg, request, ports, lambda _engine, _leg: None)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

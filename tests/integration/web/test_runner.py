@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -118,7 +119,13 @@ def test_a_leg_goes_from_the_offer_to_its_end(
         for wrong in (b"{}", b"[", b"\xff", *wrongs, report(run, reason="a\nb")):
             assert leg.post(f"{LEG}/end", content=wrong).json()["reason"] == "Invalid"
         assert leg.post(f"{LEG}/end", content=report(run, attempt=1)).status_code == 410
-        assert leg.post(f"{LEG}/end", content=report(run, pending_tfstate="/etc")).json() == {"recorded": True}
+        for wrong in ({"offset": -1, "base64": ""}, {"offset": 4, "base64": "x"}, "x"):
+            assert leg.post(f"{LEG}/end", content=report(run, log=wrong)).json()["reason"] == "Invalid"
+        assert leg.post(f"{LEG}/end", content=report(run, log={"offset": 9, "base64": "eA=="})).status_code == 410
+        rest = {"offset": 2, "base64": b64encode(b"cd and the rest").decode()}
+        ended = leg.post(f"{LEG}/end", content=report(run, pending_tfstate="/etc", log=rest))
+        assert ended.json() == {"recorded": True}
+        assert Path(engine._data_dir, "runs", run.id, "log").read_bytes() == b"abcd and the rest"
         for path in ("end", "beat", "log", "take"):
             assert leg.post(f"{LEG}/{path}", content=report(run)).status_code in {410, 422}
     (told,) = engine.reports()

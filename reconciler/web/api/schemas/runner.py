@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Base64Bytes, Field, StringConstraints
 
 from reconciler.core.phases import Leg
 from reconciler.web.api.schemas.shapes import Shape
@@ -76,6 +76,13 @@ class BeatJson(Shape):
 
     cancel: bool
     tokens: dict[str, str]
+
+
+class RestBody(Shape):
+    """The rest of a run's log, which comes with the end of a leg."""
+
+    offset: int = Field(ge=0)
+    base64: Base64Bytes
 
 
 class SizeJson(Shape):

@@ -6,10 +6,9 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 
-from reconciler.core.runs import RunId
+from reconciler.core.runs import Run, RunId
 from reconciler.store.protocol import Transaction
 from reconciler.store.stored import ApiToken
-from spaces.names import StackId
 
 
 def token_hash(token: str) -> str:
@@ -17,11 +16,11 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def mint_token(transaction: Transaction, stack: StackId, run: RunId) -> str:
-    """Make a token that opens this stack's tfstate while the run is active; only its hash is stored."""
-    token = secrets.token_urlsafe(32)
-    transaction.put_token(token_hash(token), stack, run)
-    return token
+def mint_tokens(transaction: Transaction, runs: Iterable[Run]) -> dict[RunId, str]:
+    """Make a token for each run, which opens its stack's tfstate while it is active; only their hashes are stored."""
+    made = {secrets.token_urlsafe(32): run for run in runs}
+    transaction.put_tokens({token_hash(token): (run.stack, run.id) for token, run in made.items()})
+    return {run.id: token for token, run in made.items()}
 
 
 def revoke_tokens(transaction: Transaction, tokens: Iterable[ApiToken]) -> list[ApiToken]:

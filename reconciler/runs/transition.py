@@ -7,7 +7,7 @@ said. What follows from the event is decided here and in `core.transition`, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,13 +29,18 @@ class TakenByAnother(Exception):
 
 
 def find_stack(transaction: Transaction, stack: StackId) -> StackState:
-    """Return a stack before a step of its run, with the present outputs of its parents; dependents are locked as well.
+    """Return a stack as `find_stacks` does."""
+    return find_stacks(transaction, [stack])[stack]
 
-    They are locked here, all in one order, so that two transactions that write them wait for each other.
+
+def find_stacks(transaction: Transaction, wanted: Collection[StackId]) -> dict[StackId, StackState]:
+    """Return stacks before a step of their runs, with the present outputs of their parents; dependents are locked, too.
+
+    All are locked here, in one order, so that two transactions that write them wait for each other.
     """
-    children = transaction.children([stack]).get(stack, ())
-    found = transaction.stacks([stack, *children])
-    return relink(transaction, {stack: found.get(stack) or StackState(stack, None)})[stack]
+    children = {child for below in transaction.children(wanted).values() for child in below}
+    found = transaction.stacks({*wanted, *children})
+    return relink(transaction, {stack: found.get(stack) or StackState(stack, None) for stack in wanted})
 
 
 def advance(  # noqa: PLR0917
@@ -107,9 +112,7 @@ def record(  # noqa: PLR0917
     their state is written.
     """
     new = [step.run for step in steps if step.event is RunEvent.QUEUE]
-    for step in steps:
-        if step.event is not RunEvent.QUEUE:
-            transaction.put_run(step.run)
+    transaction.put_runs([step.run for step in steps if step.event is not RunEvent.QUEUE])
     # After those that end: a stack has one active run that writes.
     added = set(transaction.add_runs(new))
     left_out = {run.stack for run in new if run.id not in added}

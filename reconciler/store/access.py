@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -61,10 +62,12 @@ class AccessReading(ReadingBase):
 class AccessWriting(AccessReading, WritingBase):
     """The changes of tokens and sign-ins, for a `Transaction`."""
 
-    def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
-        """Let a token, given as its hash, access this stack's tfstate while the run is active."""
-        values = {"hash": token_hash, "stack_id": self._key_for(stack), "run_id": run}
-        self._connection.execute(self._insert(tokens).on_conflict_do_nothing(), values)
+    def put_tokens(self, hashes: Mapping[str, tuple[StackId, RunId]]) -> None:
+        """Let tokens, given as their hashes, access the tfstate of their stack while their run is active."""
+        keys = self._keys_of({stack for stack, _ in hashes.values()}) if hashes else {}
+        values = [{"hash": each, "stack_id": keys[stack], "run_id": run} for each, (stack, run) in hashes.items()]
+        if values:
+            self._connection.execute(self._insert(tokens).on_conflict_do_nothing(), values)
 
     def add_api_token(self, token: ApiToken) -> None:
         """Store a token of the API."""

@@ -78,6 +78,9 @@ class Transaction(Reading, Protocol):
     def add_runs(self, runs: Sequence[Run]) -> list[RunId]:
         """Insert runs, except those whose stack already has an active writing run; return the inserted ids."""
 
+    def put_runs(self, runs: Sequence[Run]) -> None:
+        """Replace runs as `put_run` does; raise LostLease if one of them cannot be."""
+
     def put_run(self, run: Run) -> None:
         """Replace a run; raise LostLease if the stored attempt is another one, or has ended with another status.
 
@@ -104,8 +107,8 @@ class Transaction(Reading, Protocol):
     def try_writing(self) -> None:
         """Write something that leaves nothing behind: it fails where the database takes no writes."""
 
-    def record_plan(self, run: RunId, planned: Planned) -> None:
-        """Store the result of a plan."""
+    def record_plans(self, plans: Mapping[RunId, Planned]) -> None:
+        """Store the results of plans."""
 
     def record_judgement(self, run: RunId, judgement: Judgement) -> None:
         """Store the verdicts of the policies over a run, in place of earlier ones."""
@@ -122,8 +125,8 @@ class Transaction(Reading, Protocol):
     ) -> None:
         """Replace the stack's resources (None: unknown, none listed) and outputs. Sensitive values are encrypted."""
 
-    def record_log(self, run: RunId, log: bytes) -> None:
-        """Store the log of a run that has ended, compressed."""
+    def record_logs(self, logs: Mapping[RunId, bytes]) -> None:
+        """Store the logs of runs that have ended, compressed."""
 
     def add_tfstate(  # noqa: PLR0917
         self,
@@ -143,8 +146,8 @@ class Transaction(Reading, Protocol):
     def unlock_tfstate(self, stack: StackId, lock_id: str | None, unit: str = "") -> bool:
         """Release the lock with this id (None: any lock); return False if another id holds it."""
 
-    def put_token(self, token_hash: str, stack: StackId, run: RunId) -> None:
-        """Let a token, given as its hash, access this stack's tfstate while the run is active."""
+    def put_tokens(self, tokens: Mapping[str, tuple[StackId, RunId]]) -> None:
+        """Let tokens, given as their hashes, access the tfstate of their stack while their run is active."""
 
     def add_api_token(self, token: ApiToken) -> None:
         """Store a token of the API."""
@@ -314,6 +317,9 @@ class Store(Protocol):
 
     def reading(self) -> AbstractContextManager[Reading]:
         """Open a read-only snapshot."""
+
+    def glance(self) -> AbstractContextManager[Reading]:
+        """Open no snapshot, for a single question: of several, each may see another moment."""
 
     def writing(self) -> AbstractContextManager[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception."""

@@ -172,7 +172,8 @@ class SqlReading(
         return rows.run_from_row(row) if row else None
 
     def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
-        found = self._connection.execute(select_runs().where(among(self._connection, runs.c.id, wanted)))
+        query = select_runs().where(among(self._connection, runs.c.id, wanted)).order_by(runs.c.id)
+        found = self._connection.execute(self._locked(query, runs))
         return {run.id: run for run in map(rows.run_from_row, found)}
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:

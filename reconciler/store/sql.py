@@ -30,6 +30,7 @@ class SqlStore:
         self._keys = keys
         self._where = where
         self._readers = connections.for_reading(engine)
+        self._glancers = connections.for_a_glance(engine)
         self._writers = connections.for_writing(engine)
         # SQLite has one writer at a time and makes the others poll; among our own threads a lock is fair and fast.
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
@@ -38,6 +39,11 @@ class SqlStore:
     @contextlib.contextmanager
     def reading(self) -> Iterator[SqlReading]:
         with connections.in_words(self._where), self._readers.begin() as connection:
+            yield SqlReading(connection, self._keys)
+
+    @contextlib.contextmanager
+    def glance(self) -> Iterator[SqlReading]:
+        with connections.in_words(self._where), self._glancers.begin() as connection:
             yield SqlReading(connection, self._keys)
 
     @contextlib.contextmanager

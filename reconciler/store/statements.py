@@ -124,9 +124,10 @@ RUN_LOCKED = locked(RUN, runs)
 PUT_RUN = update(runs).where(
     runs.c.id == bindparam("of_run"),
     runs.c.attempt == bindparam("of_attempt"),
-    or_(runs.c.status.in_(ACTIVE_STATUSES), runs.c.status == bindparam("new_status")),
+    # Written out: a list would be another statement for each number of values, which cannot be executed for many rows.
+    or_(*(runs.c.status == status for status in ACTIVE_STATUSES), runs.c.status == bindparam("new_status")),
 )
-"""Writes a run, with values from `rows.run_to_row`, as long as the attempt holds it."""
+"""Writes runs, with values from `rows.run_to_row`, as long as the attempt holds each."""
 
 
 @cache

@@ -7,7 +7,7 @@ rows are always locked in the same order, and a run is written only by the attem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -130,11 +130,14 @@ class SqlTransaction(
         inserted = set(self._connection.execute(statements.add_runs(self._dialect), values).scalars())
         return [run.id for run in runs if run.id in inserted]
 
+    def put_runs(self, runs: Sequence[Run]) -> None:
+        values = [_changed_row(run) for run in sorted(runs, key=lambda run: run.id)]
+        if values and self._connection.execute(statements.PUT_RUN, values).rowcount != len(values):
+            which = f"attempt {runs[0].attempt} no longer holds run {runs[0].id}"
+            raise LostLease(which if len(runs) == 1 else f"one of {len(runs)} runs is not held any more")
+
     def put_run(self, run: Run) -> None:
-        values = rows.run_to_row(run)
-        values |= {"of_run": values.pop("id"), "of_attempt": values.pop("attempt"), "new_status": run.status.value}
-        if self._connection.execute(statements.PUT_RUN, values).rowcount != 1:
-            raise LostLease(f"attempt {run.attempt} no longer holds run {run.id}")
+        self.put_runs([run])
 
     def note_run(self, run: RunId, attempt: int, message: str) -> None:
         at_work = and_(runs.c.id == run, runs.c.attempt == attempt, runs.c.status.in_(AT_WORK_STATUSES))
@@ -153,11 +156,12 @@ class SqlTransaction(
         self._connection.execute(self._insert(tables.sealing_keys).on_conflict_do_nothing(), {"id": _PROBE})
         self._connection.execute(delete(tables.sealing_keys).where(tables.sealing_keys.c.id == _PROBE))
 
-    def record_plan(self, run: RunId, planned: Planned) -> None:
-        self._replace(tables.plans, run, pack(dump(records.planned_to_json(planned)).encode()))
+    def record_plans(self, plans: Mapping[RunId, Planned]) -> None:
+        bodies = {run: dump(records.planned_to_json(planned)).encode() for run, planned in plans.items()}
+        self._replace(tables.plans, bodies)
 
     def record_judgement(self, run: RunId, judgement: Judgement) -> None:
-        self._replace(tables.judgements, run, pack(dump(records.judgement_to_json(judgement)).encode()))
+        self._replace(tables.judgements, {run: dump(records.judgement_to_json(judgement)).encode()})
 
     def put_review(self, run: RunId, review: Review) -> None:
         values = {
@@ -210,11 +214,13 @@ class SqlTransaction(
             ]
             self._connection.execute(tables.outputs.insert(), values)
 
-    def record_log(self, run: RunId, log: bytes) -> None:
-        self._replace(tables.logs, run, pack(log))
+    def record_logs(self, logs: Mapping[RunId, bytes]) -> None:
+        self._replace(tables.logs, logs)
 
-    def _replace(self, table: Any, run: RunId, body: bytes) -> None:
-        self._connection.execute(statements.replace_of_run(self._dialect, table), {"run_id": run, "body": body})
+    def _replace(self, table: Any, bodies: Mapping[RunId, bytes]) -> None:
+        values = [{"run_id": run, "body": pack(body)} for run, body in sorted(bodies.items())]
+        if values:
+            self._connection.execute(statements.replace_of_run(self._dialect, table), values)
 
     def _marks_for(self, stack: StackId, outputs: Sequence[Output]) -> list[str]:
         """Return a mark for each output.
@@ -239,3 +245,8 @@ class SqlTransaction(
             "value": None if output.sensitive else value,
             "sealed": sealed,
         }
+
+
+def _changed_row(run: Run) -> dict[str, Any]:
+    values = rows.run_to_row(run)
+    return values | {"of_run": values.pop("id"), "of_attempt": values.pop("attempt"), "new_status": run.status.value}

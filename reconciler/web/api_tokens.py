@@ -48,7 +48,7 @@ def find_token(store: Store, text: str, now: datetime) -> ApiToken | None:
     parts = _WRITTEN.fullmatch(text)
     if parts is None:
         return None
-    with store.reading() as reading:
+    with store.glance() as reading:
         token = reading.api_token(parts["id"])
     return token if opens(token, token_hash(text), now) else None
 

@@ -18,7 +18,7 @@ from reconciler.core.conditions import assess
 from reconciler.core.dependencies import linked, may_go_ahead
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
-from reconciler.core.results import MadeBy
+from reconciler.core.results import MadeBy, Planned
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current
 from reconciler.core.state import Desired, StackProblem, StackState
@@ -56,7 +56,7 @@ from reconciler.settings import Settings
 from reconciler.store.protocol import Store
 from reconciler.store.stored import CannotUnseal, RunFilter
 from reconciler.store.waiting import waiting
-from reconciler.tokens import mint_token
+from reconciler.tokens import mint_tokens
 from reconciler.version import __version__
 from spaces.model.pool import DEFAULT_POOL
 
@@ -159,40 +159,42 @@ class Dispatcher:
             ]
             leading = [step for step in steps if step.run.stack in found and step.run.leads]
             states = [assess(step.stack, step.run, step.stack.why, now) for step in leading]
-            claimed = [(step.run, mint_token(transaction, step.run.stack, step.run.id)) for step in steps]
+            tokens = mint_tokens(transaction, [step.run for step in steps])
             record(transaction, steps, states, now)
-            waits = waiting(transaction, [run.stack for run, _ in claimed], now)
+            waits = waiting(transaction, [step.run.stack for step in steps], now)
         at_work = self.busy | set(self.engine.active())
         self._tokens = {run: token for run, token in self._tokens.copy().items() if run in at_work}
-        for run, token in claimed:
+        for run in (step.run for step in steps):
             if run.stack in waits and not run.checks and not may_go_ahead(run, found.get(run.stack)):
                 self._fail(run, Leg.PLAN, Reason.PLAN_OUTDATED, f"it waits for {waits[run.stack].on}")
                 continue
             log_run(run)
             self.metrics.run_claimed((now - run.created_at).total_seconds(), run.pool)
-            self._submit(run, Leg.PLAN, token)
-        return len(claimed)
+            self._submit(run, Leg.PLAN, tokens[run.id])
+        return len(steps)
 
-    def apply(self, run: Run) -> None:
-        """Go on to the apply leg of a run: in the process that waits, else in a new one."""
+    def apply(self, run: Run, planned: Planned | None = None) -> None:
+        """Go on to the apply leg of a run: in the process that waits, else in a new one. `planned`: if at hand."""
         log_run(run)
-        self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None))
+        self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None), planned)
 
     def close(self) -> None:
         """Finish the starts that are under way, and let no worker wait for more."""
         self._pool.shutdown(wait=True)
         self.pull.close()
 
-    def _submit(self, run: Run, leg: Leg, token: str | None) -> None:
+    def _submit(self, run: Run, leg: Leg, token: str | None, planned: Planned | None = None) -> None:
         if run.pool in pools_elsewhere(self.follower.world):
             self._elsewhere.add(run.id)
         self.busy.add(run.id)
-        self._pool.submit(self._start, run, leg, token)
+        self._pool.submit(self._start, run, leg, token, planned)
 
-    def _start(self, run: Run, leg: Leg, token: str | None) -> None:
+    def _start(self, run: Run, leg: Leg, token: str | None, planned: Planned | None) -> None:
         began = time.monotonic()
         try:
-            inputs = self._identified(run, leg, self._inputs(run, leg))
+            inputs = self._identified(run, leg, self._inputs(run))
+            if leg is Leg.APPLY:
+                inputs = replace(inputs, made_by=self._made_by(run, planned))
             tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
             opened = with_outputs(self._open(run, leg, inputs), inputs.outputs)
             order = make_order(run, leg, inputs, opened, self.settings, self.store.carry_key(run.id))
@@ -229,16 +231,16 @@ class Dispatcher:
             raise CannotRun(Reason.TFSTATE_UNREADABLE, str(error)) from None
         if token is None:
             with self.store.writing() as transaction:
-                token = mint_token(transaction, run.stack, run.id)
+                token = mint_tokens(transaction, [run])[run.id]
         return self.tfstate_door(run, token)
 
-    def _inputs(self, run: Run, leg: Leg) -> Inputs:
+    def _inputs(self, run: Run) -> Inputs:
         """Return the inputs of a run; CannotRun where nothing may run, or the desired configuration has changed."""
         if run.id not in self._elsewhere and (why := self.unsafe()) is not None:
             raise CannotRun(Reason.SANDBOX_MISSING, why)
         self._check_pool(run)
         if run.leaving:
-            return self._inputs_of_what_left(run, leg)
+            return self._inputs_of_what_left(run)
         if run.proposes is not None:
             return self._inputs_of_a_proposal(run)
         world = self.follower.world
@@ -250,14 +252,14 @@ class Dispatcher:
         if isinstance(earlier, StackProblem):
             raise refuse(earlier)
         if earlier is not None:
-            return Inputs(earlier.stack, earlier.source, earlier.trees, outputs, self._made_by(run, leg))
+            return Inputs(earlier.stack, earlier.source, earlier.trees, outputs)
         place = self.follower.locate(world.in_force, stack) if stack.source is not None else None
         if isinstance(place, StackProblem):
             raise refuse(place)
         _, source = read_source(world.in_force, stack, self.follower.locate)
         if isinstance(source, StackProblem):
             raise refuse(source)
-        return Inputs(stack, source, place.trees if place else None, outputs, self._made_by(run, leg))
+        return Inputs(stack, source, place.trees if place else None, outputs)
 
     def _check_pool(self, run: Run) -> None:
         """Refuse a run whose pool is gone, or does not belong to its stack any more: it gets no secret of it."""
@@ -268,11 +270,10 @@ class Dispatcher:
         if desired is not None and desired.pool != run.pool:
             raise CannotRun(Reason.PLAN_OUTDATED, f"its pool is {run.pool}, and that of its stack {desired.pool} now")
 
-    def _made_by(self, run: Run, leg: Leg) -> MadeBy | None:
-        if leg is Leg.PLAN:
-            return None
-        with self.store.reading() as reading:
-            planned = reading.planned(run.id)
+    def _made_by(self, run: Run, planned: Planned | None) -> MadeBy | None:
+        if planned is None:
+            with self.store.glance() as reading:
+                planned = reading.planned(run.id)
         return planned.made_by if planned is not None else None
 
     def _identified(self, run: Run, leg: Leg, inputs: Inputs) -> Inputs:
@@ -289,7 +290,7 @@ class Dispatcher:
         except CannotUnseal as error:
             raise CannotRun(Reason.ISSUER_UNUSABLE, f"the issuer's key cannot be used: {error}") from None
 
-    def _inputs_of_what_left(self, run: Run, leg: Leg) -> Inputs:
+    def _inputs_of_what_left(self, run: Run) -> Inputs:
         """Return the inputs of the destruction of a stack whose document is not in Git any more."""
         with self.store.reading() as reading:
             state = reading.stack(run.stack)
@@ -299,7 +300,7 @@ class Dispatcher:
         left = self.follower.left(run.stack)
         if isinstance(left, StackProblem):
             raise refuse(left)
-        return Inputs(left.stack, left.source, left.trees, outputs, self._made_by(run, leg))
+        return Inputs(left.stack, left.source, left.trees, outputs)
 
     def _inputs_of_a_proposal(self, run: Run) -> Inputs:
         """Return the inputs of a plan of what nobody has merged: exactly what was asked for, or nothing."""

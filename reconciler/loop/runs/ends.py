@@ -18,7 +18,7 @@ from reconciler.engine.base import Engine, LegReport
 from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.plan import PlanQuestion, PolicyAnswer
 from reconciler.loop.runs.dispatch import Dispatcher
-from reconciler.loop.runs.record import Recorder
+from reconciler.loop.runs.record import Recorder, Taken
 from reconciler.store.stored import StoreBusy
 
 _log = logging.getLogger(__name__)
@@ -65,40 +65,45 @@ class Ends:
 
         Where this process does not know yet what is desired (`known`), plans wait: nothing of them can be applied.
         """
-        ready = [report for report in self._pending if known or report.leg is not Leg.PLAN]
-        done = len(ready) > 1 and self._record_together(ready[:_TOGETHER], now)
-        waiting: deque[LegReport] = deque()
-        while self._pending:
-            report = self._pending.popleft()
-            if report.leg is Leg.PLAN and not known:
-                waiting.append(report)
-            else:
-                self._open(report)
-        self._pending = waiting
+        ready = [report for report in self._pending if known or report.leg is not Leg.PLAN][:_TOGETHER]
+        done = bool(ready) and self._record_together(ready, now)
         return bool(self.inquiries.step(now)) or done
 
     def _record_together(self, ready: list[LegReport], now: datetime) -> bool:
-        """Record the ends that no policy has a say in, in one transaction; what fails is left to be recorded alone."""
+        """Record the ends that no policy has a say in, one of each stack, in one transaction.
+
+        Inquiries are opened about the others, and about what fails, which is so tried again alone.
+        """
         stacks = self.recorder.asks_nobody(ready)
         batch = list({stacks[it.run]: it for it in reversed(ready) if it.run in stacks}.values())
-        if len(batch) < 2:
-            return False
+        alone = [report for report in ready if report.run not in stacks]
+        taken: list[Taken] = []
         try:
-            taken = self.recorder.take_in([(report, None) for report in batch], now)
+            taken = self.recorder.take_in([(report, None) for report in batch], now) if batch else []
         except StoreBusy:
             raise
         except Exception:  # noqa: BLE001 - it is logged
             # One of them is in the way of all.
-            _log.warning("%d ends of runs cannot be recorded together, and are one by one", len(batch), exc_info=True)
-            return False
+            if len(batch) > 1:
+                _log.warning(
+                    "%d ends of runs are recorded one by one, as together they cannot", len(batch), exc_info=True
+                )
+            alone += batch
+        over = []
         for each in taken:
+            self._pending.remove(each.report)
             try:
-                self._go_on(each.report, self.recorder.follow(each, now))
+                run = self.recorder.follow(each)
+                over += [run] if run is not None and not run.is_active else []
+                self._go_on(each.report, run)
             except Exception:  # noqa: BLE001 - it is logged
                 _log.exception("what follows from the end of run %s failed, and is tried again", each.report.run)
-            else:
-                self._pending.remove(each.report)
-        return True
+                self._open(each.report)
+        for report in alone:
+            self._pending.remove(report)
+            self._open(report)
+        self.recorder.tidy(over, now)
+        return bool(taken)
 
     def _open(self, report: LegReport) -> None:
         def gather(now: datetime) -> PlanQuestion | None:
@@ -117,6 +122,6 @@ class Ends:
             return
         self.watching(run)
         if run.status is RunStatus.APPLYING and report.leg is Leg.PLAN:
-            self.dispatcher.apply(run)
+            self.dispatcher.apply(run, report.planned)
         elif report.waiting:
             self.engine.dismiss(run.id)

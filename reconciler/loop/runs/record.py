@@ -25,7 +25,7 @@ from reconciler.core.resources import resources_after
 from reconciler.core.results import ChangeCounts, Planned
 from reconciler.core.runs import AT_WORK, Run, RunEvent, RunId, RunKind, RunStatus
 from reconciler.core.standing import is_current, rests, without_ended_lock
-from reconciler.core.state import Component, Heading, StackState
+from reconciler.core.state import Component, Heading, StackState, Waits
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.policies.plan import PlanPolicies, PlanQuestion, PolicyAnswer
@@ -33,7 +33,7 @@ from reconciler.loop.runs.turn import CHANGED_POLICIES, after_leg, while_it_wait
 from reconciler.metrics import Metrics
 from reconciler.runner.tfstate.backlog import pending_requests, unit_of
 from reconciler.runs.audit import log_run
-from reconciler.runs.transition import Prepared, advance, find_stack, prepare, record
+from reconciler.runs.transition import Prepared, advance, find_stack, find_stacks, prepare, record
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.stored import StoreError
@@ -44,6 +44,8 @@ from spaces.names import StackId
 _log = logging.getLogger(__name__)
 
 _LOG_KEPT = 32 * 1024 * 1024
+_SMALL_LOG = 64 * 1024
+"""Up to how many bytes a log is stored in one transaction with others."""
 
 CommitTime = Callable[[Run], float | None]
 """When what a run applies was committed, in seconds of UTC; None: no commit caused the run."""
@@ -64,32 +66,39 @@ class Recorder:
 
         `judged` is the answer to the `question` about the report; an answer about another plan does not count.
         """
-        return self.follow(self.take_in([(report, judged)], now)[0], now)
+        run = self.follow(self.take_in([(report, judged)], now)[0])
+        if run is not None and not run.is_active:
+            self.tidy([run], now)
+        return run
 
     def take_in(self, ends: Sequence[tuple[LegReport, PolicyAnswer | None]], now: datetime) -> list[Taken]:
-        """Record reports about different stacks in one transaction, all or none; `follow` is still to be called."""
-        taken: list[Taken] = []
+        """Record reports about different stacks in one transaction, all or none.
+
+        `follow` is still to be called, and `tidy` for the runs that are over. All that is written is locked first, in
+        one order, whatever the order of the reports: another service may record the ends of other runs meanwhile.
+        """
         with self.store.writing() as transaction:
-            for report, judged in ends:
-                run = transaction.run(RunId(report.run))
-                if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
-                    taken.append(Taken(report, run))
-                elif report.leg is Leg.PLAN and run.status is RunStatus.APPLYING:
-                    # Recorded before, but what had to follow did not come about.
-                    taken.append(Taken(report, run, before=True))
-                else:
-                    judgement = judged.judgement if judged is not None and _is_about(judged, run, report) else None
-                    step = self._take_step(transaction, run, report, judgement, now)
-                    taken.append(Taken(report, run, step, judgement))
+            runs = transaction.runs_by_id([RunId(report.run) for report, _ in ends])
+            taken = [_sorted_out(report, runs.get(RunId(report.run)), judged) for report, judged in ends]
+            counting = [(each.run, each) for each in taken if each.run is not None and each.counts]
+            if not counting:
+                return taken
+            states = find_stacks(transaction, {run.stack for run, _ in counting})
+            heeding = {run.stack for run, each in counting if _heeds(run, each.report, states[run.stack])}
+            waits = waiting(transaction, heeding, now) if heeding else {}
+            for run, each in counting:
+                state = without_ended_lock(states[run.stack], now)
+                each.step = self._take_step(transaction, run, each, state, waits.get(run.stack), now)
             steps = [each.step for each in taken if each.step is not None]
-            if steps:
-                states = [state for each in steps for state in each.stacks]
-                told = [row for each in steps for row in each.told]
-                record(transaction, [each.step for each in steps], states, now, told=told)
+            plans = {run.id: planned for run, each in counting if (planned := each.report.planned) is not None}
+            transaction.record_plans(plans)
+            after = [state for step in steps for state in step.stacks]
+            told = [row for step in steps for row in step.told]
+            record(transaction, [step.step for step in steps], after, now, told=told)
         return taken
 
-    def follow(self, taken: Taken, now: datetime) -> Run | None:
-        """Do what follows from a report once it is recorded; returns what `record` does."""
+    def follow(self, taken: Taken) -> Run | None:
+        """Do what follows from a report once it is recorded, but for `tidy`; returns what `record` does."""
         report, run = taken.report, taken.run
         if taken.before:
             return run
@@ -105,15 +114,13 @@ class Recorder:
             self.policies.log(ended, taken.judgement)
         for phase, seconds in report.phase_seconds.items():
             self.metrics.phase_ended(str(ended.kind), str(phase), seconds)
-        if not ended.is_active:
-            self.tidy(ended, now)
-        elif ended.status is RunStatus.UNCONFIRMED:
+        if ended.status is RunStatus.UNCONFIRMED:
             log_run(ended)
         return ended
 
     def asks_nobody(self, reports: Sequence[LegReport]) -> dict[str, StackId]:
         """Return the stacks of those reports that no policy is asked about, by run."""
-        with self.store.reading() as reading:
+        with self.store.glance() as reading:
             runs = reading.runs_by_id([RunId(report.run) for report in reports])
         return {
             report.run: run.stack
@@ -121,45 +128,60 @@ class Recorder:
             if (run := runs.get(RunId(report.run))) is not None and not _has_question(run, report)
         }
 
-    def tidy(self, run: Run, now: datetime) -> None:
-        """Keep the log of a run that is over, and let its directory go."""
-        if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and run.kind is RunKind.TRACKED:
-            committed = self.commit_time(run)
-            if committed is not None:
-                self.metrics.applied(now.timestamp() - committed)
-        log_run(run)
-        self._put_away(run)
+    def tidy(self, ended: Sequence[Run], now: datetime) -> None:
+        """Keep the logs of runs that are over, and let their directories go."""
+        for run in ended:
+            if run.status is RunStatus.FINISHED and run.phase is Phase.APPLY and run.kind is RunKind.TRACKED:
+                committed = self.commit_time(run)
+                if committed is not None:
+                    self.metrics.applied(now.timestamp() - committed)
+            log_run(run)
+        small = [run for run in ended if self._is_small(self.engine.log_path(run.id))]
+        if not self._put_away(small):
+            small = []
+        for run in ended:
+            if run not in small:
+                self._put_away([run])
 
     def put_away_left(self) -> None:
         """Keep the logs of runs that are over and let their directories go, where that failed when they ended."""
         for name in self.engine.kept():
-            with self.store.reading() as reading:
+            with self.store.glance() as reading:
                 run = reading.run(RunId(name))
             if run is None or run.is_active:
                 continue
             if _was_given_up(run):
                 self.engine.free(name)
-            elif not self._put_away(run):
+            elif not self._put_away([run]):
                 return
 
-    def _put_away(self, run: Run) -> bool:
-        """Keep a run's log and let its directory go; False: the log cannot be stored now, and stays there with it."""
-        # First: on a full disk the log cannot be stored without the room that this makes.
-        self.engine.free(run.id)
-        path = self.engine.log_path(run.id)
+    @staticmethod
+    def _is_small(log: Path) -> bool:
+        """Whether a log is there that is kept together with others."""
         try:
-            if path.exists():
+            return log.stat().st_size <= _SMALL_LOG
+        except OSError:
+            return False
+
+    def _put_away(self, ended: Sequence[Run]) -> bool:
+        """Keep logs and let the directories go; False: the logs cannot be stored now, and stay there with them."""
+        for run in ended:
+            # First: on a full disk the log cannot be stored without the room that this makes.
+            self.engine.free(run.id)
+        paths = {run.id: self.engine.log_path(run.id) for run in ended}
+        try:
+            logs = {run: _read_log(path) for run, path in paths.items() if path.exists()}
+            # What came to nothing before it had a log has no place where people look first.
+            silent = [run for run in ended if run.id not in logs and run.status is RunStatus.FAILED]
+            if logs or silent:
                 with self.store.writing() as transaction:
-                    transaction.record_log(run.id, _read_log(path))
+                    bare = [run for run in silent if transaction.log(run.id) is None]
+                    transaction.record_logs(logs | {it.id: f"{it.reason}: {it.message}\n".encode() for it in bare})
+            for each, path in paths.items():
                 path.unlink(missing_ok=True)
-            elif run.status is RunStatus.FAILED:
-                # It came to nothing before it had a log, where people look first.
-                with self.store.writing() as transaction:
-                    if transaction.log(run.id) is None:
-                        transaction.record_log(run.id, f"{run.reason}: {run.message}\n".encode())
-            self.engine.discard(run.id)
+                self.engine.discard(each)
         except (OSError, StoreError) as error:
-            _log.warning("the directory of run %s stays: %s", run.id, error)
+            _log.warning("the directories of runs stay: %s: %s", ", ".join(paths), error)
             return False
         return True
 
@@ -168,7 +190,7 @@ class Recorder:
         planned = report.planned
         if report.leg is not Leg.PLAN or report.ending is not Ending.SUCCEEDED or planned is None:
             return None
-        with self.store.reading() as reading:
+        with self.store.glance() as reading:
             run = reading.run(RunId(report.run))
         if run is None or not _has_question(run, report):
             return None
@@ -176,7 +198,7 @@ class Recorder:
 
     def question_again(self, run: Run, now: datetime) -> PlanQuestion | None:
         """Return the question about a run that waits; None: its policies are others now."""
-        with self.store.reading() as reading:
+        with self.store.glance() as reading:
             planned = reading.planned(run.id)
         return self.policies.question(run, planned, run.plan_digest, now) if planned is not None else None
 
@@ -210,17 +232,15 @@ class Recorder:
         if judgement is not None:
             self.policies.log(changed, judgement)
         if not changed.is_active:
-            self.tidy(changed, now)
+            self.tidy([changed], now)
         return changed
 
-    def _take_step(
-        self, transaction: Transaction, run: Run, report: LegReport, judgement: Judgement | None, now: datetime
+    def _take_step(  # noqa: PLR0917
+        self, transaction: Transaction, run: Run, taken: Taken, state: StackState, waits: Waits | None, now: datetime
     ) -> Prepared:
         """Keep the results of a leg, and let the run take the step that its end means."""
-        state = without_ended_lock(find_stack(transaction, run.stack), now)
+        report, judgement = taken.report, taken.judgement
         self._take_tfstate(transaction, run, report, now)
-        heeds = report.leg is Leg.PLAN and not may_go_ahead(run, state)
-        waits = waiting(transaction, [run.stack], now).get(run.stack) if heeds else None
         event, changes = after_leg(
             run,
             report,
@@ -234,7 +254,6 @@ class Recorder:
         if event is not RunEvent.PROCEED:
             changes["phase"] = report.phase
         if report.planned is not None:
-            transaction.record_plan(run.id, report.planned)
             changes["changes"] = ChangeCounts.of(report.planned)
         if event is RunEvent.OBSERVE and report.planned is not None:
             state = _with_observation(state, run, report.planned, now)
@@ -273,17 +292,34 @@ class Recorder:
                 transaction.unlock_tfstate(run.stack, query.get("ID", [None])[0], unit)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """A report that was taken in, with its run as it was before."""
 
     report: LegReport
     run: Run | None
-    step: Prepared | None = None
-    """The step of the run; None: the report does not count, or not any more."""
+    counts: bool = False
+    """Whether its run takes a step by it: the report is about what is at work."""
     judgement: Judgement | None = None
     before: bool = False
     """Whether the report was recorded before."""
+    step: Prepared | None = None
+    """The step of the run."""
+
+
+def _sorted_out(report: LegReport, run: Run | None, judged: PolicyAnswer | None) -> Taken:
+    if run is None or run.attempt != report.attempt or run.status not in AT_WORK:
+        return Taken(report, run)
+    if report.leg is Leg.PLAN and run.status is RunStatus.APPLYING:
+        # Recorded before, but what had to follow did not come about.
+        return Taken(report, run, before=True)
+    judgement = judged.judgement if judged is not None and _is_about(judged, run, report) else None
+    return Taken(report, run, counts=True, judgement=judgement)
+
+
+def _heeds(run: Run, report: LegReport, state: StackState) -> bool:
+    """Whether it matters that the stack waits for another one."""
+    return report.leg is Leg.PLAN and not may_go_ahead(run, state)
 
 
 def _has_question(run: Run, report: LegReport) -> bool:

@@ -79,7 +79,7 @@ class Scheduler:
                 self._ask_push(stack)
                 return
             case Ended(run):
-                self.recorder.tidy(run, now)
+                self.recorder.tidy([run], now)
         self.watching(followup.run)
 
     def _ask_again(self, run: Run) -> None:

@@ -287,7 +287,7 @@ def _is_elsewhere(ports: Ports, token: str) -> bool:
 
 def _another_has(ports: Ports, run: str, attempt: int) -> bool:
     """Whether another service on the database has an attempt at work."""
-    with ports.store.reading() as reading:
+    with ports.store.glance() as reading:
         found = reading.run(RunId(run))
     mine = found is None or found.holder in {None, ports.holder}
     return not mine and found is not None and found.attempt == attempt and found.status in _STATUSES.values()
@@ -296,7 +296,7 @@ def _another_has(ports: Ports, run: str, attempt: int) -> bool:
 def _fence(ports: Ports, leg: Handout) -> None:
     """Refuse a leg that the store has not at work any more."""
     which = leg.which
-    with ports.store.reading() as reading:
+    with ports.store.glance() as reading:
         run = reading.run(RunId(which.run))
     if run is None or (run.attempt, run.status) != (which.attempt, _STATUSES[which.leg]):
         raise LegRefused("the run goes on without this leg, or has ended")
@@ -320,9 +320,9 @@ def _report(data: bytes) -> tuple[LegReport, RestBody | None]:
 
 
 def _over(ports: Ports, kept: list[str]) -> list[str]:
-    with ports.store.reading() as reading:
-        found = {name: reading.run(RunId(name)) for name in kept}
-    return [name for name, run in found.items() if run is None or not run.is_active]
+    with ports.store.glance() as reading:
+        found = reading.runs_by_id([RunId(name) for name in kept])
+    return [name for name in kept if (run := found.get(RunId(name))) is None or not run.is_active]
 
 
 def _door(ports: Ports) -> RunnerDoor:

@@ -178,7 +178,7 @@ def test_a_token_opens_while_its_run_is_at_it(store: SqlStore, status: RunStatus
     run = a_run(STACK, status=status)
     with store.writing() as transaction:
         transaction.add_runs([run])
-        transaction.put_token("hash", STACK, run.id)
+        transaction.put_tokens({"hash": (STACK, run.id)})
     opens = status in {RunStatus.PLANNING, RunStatus.APPLYING, RunStatus.UNCONFIRMED}
     with store.reading() as reading:
         assert reading.token_stack("hash") == ((STACK, run.id) if opens else None)
@@ -193,7 +193,7 @@ def test_a_moved_stack_takes_everything_along(store: SqlStore) -> None:
         transaction.record_results(STACK, RESOURCES, OUTPUTS)
         transaction.add_tfstate(STACK, tfstate(), run.id, NOW)
         transaction.lock_tfstate(TfstateLock(STACK, "mine", {}, run.id, NOW))
-        transaction.put_token("hash", STACK, run.id)
+        transaction.put_tokens({"hash": (STACK, run.id)})
         transaction.move_stack(STACK, OTHER)
     with store.writing() as transaction:
         # Whoever read the run before the move still knows it by its id.

@@ -21,7 +21,7 @@ def test_what_is_old_is_forgotten_and_never_what_was_applied_last(store: SqlStor
         run = a_run(stack, id=a_run_id(at), status=status, finished_at=None if status is RunStatus.QUEUED else at)
         with store.writing() as transaction:
             assert transaction.add_runs([run]) == [run.id]
-            transaction.record_plan(run.id, Planned(has_changes=False))
+            transaction.record_plans({run.id: Planned(has_changes=False)})
         return run.id
 
     old, applied, looked, failed, fresh = (

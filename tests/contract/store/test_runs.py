@@ -328,10 +328,10 @@ def test_plans_and_logs_come_back_and_are_replaced(store: SqlStore) -> None:
     change = ResourceChange("a.ü\0", "t", "p", Action.REPLACE, {"a": [1, None, 1.5]}, "\ud800", "a.old", "i-1")
     for planned in (Planned(True), Planned(True, (change, change), (change,))):
         with store.writing() as transaction:
-            transaction.record_plan(run.id, planned)
-            transaction.record_log(run.id, b"old")
+            transaction.record_plans({run.id: planned})
+            transaction.record_logs({run.id: b"old"})
     with store.writing() as transaction:
-        transaction.record_log(run.id, b"\xff\x00 log\n" * 100_000)
+        transaction.record_logs({run.id: b"\xff\x00 log\n" * 100_000})
     with store.reading() as reading:
         assert reading.planned(run.id) == planned
         assert reading.log(run.id) == b"\xff\x00 log\n" * 100_000

@@ -270,7 +270,7 @@ class TestRuns:
                 ResourceChange("data.three", "data", "p", Change.UPDATE, imported_id="i-1"),
             )
             outputs = (OutputChange("size", Change.UPDATE, 1, {"a": 2}),)
-            transaction.record_plan(run.id, Planned(has_changes=True, changes=changes, outputs=outputs))
+            transaction.record_plans({run.id: Planned(has_changes=True, changes=changes, outputs=outputs)})
         lines = [line.split() for line in remote("run", "plan", run.id).out.splitlines()]
         assert lines == [
             ["ACTION", "ADDRESS", "TYPE"],
@@ -309,7 +309,7 @@ class TestRuns:
         run = a_run(NETWORK, status=RunStatus.FINISHED)
         add(store, run)
         with store.writing() as transaction:
-            transaction.record_log(run.id, "Grüße\n".encode() * 60_000 + b"\x1b[31mred\x1b[0m\x1b]0;title\x07\n")
+            transaction.record_logs({run.id: "Grüße\n".encode() * 60_000 + b"\x1b[31mred\x1b[0m\x1b]0;title\x07\n"})
         shown = remote("run", "logs", run.id).out
         assert shown == "Grüße\n" * 60_000 + "red\n"
 
@@ -387,7 +387,7 @@ class TestWaiting:
             time.sleep(0.2)
             with store.writing() as transaction:
                 transaction.put_run(run.evolve(status=RunStatus.FINISHED))
-                transaction.record_log(run.id, b"first\nsecond\nlast\n")
+                transaction.record_logs({run.id: b"first\nsecond\nlast\n"})
 
         with HttpServer(app) as server:
             token = Path("token")

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import locks, operations
 from reconciler.core.phases import Phase
+from reconciler.core.results import Planned
 from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.loop.runs.dispatch import Dispatcher
@@ -327,9 +328,9 @@ def test_a_run_that_applies_says_so_and_the_time_of_each_phase_is_kept(
     seen: list[tuple[object, str, str]] = []
     apply = Dispatcher.apply
 
-    def applying(dispatcher: Dispatcher, run: Run) -> None:
+    def applying(dispatcher: Dispatcher, run: Run, planned: Planned) -> None:
         seen.append((run.phase, run.reason, run.message))
-        apply(dispatcher, run)
+        apply(dispatcher, run, planned)
 
     monkeypatch.setattr(Dispatcher, "apply", applying)
     machine.reconcile()

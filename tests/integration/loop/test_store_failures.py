@@ -84,10 +84,10 @@ def test_what_follows_for_one_run_and_fails_keeps_no_other_stack_back(
     machine.reconcile()
     tidy, broken = Recorder.tidy, True
 
-    def tidying(self: Recorder, run: Any, now: Any) -> None:
-        if broken and run.stack.name == "a":
+    def tidying(self: Recorder, ended: Any, now: Any) -> None:
+        if broken and any(run.stack.name == "a" for run in ended):
             raise ValueError("a bug")
-        tidy(self, run, now)
+        tidy(self, ended, now)
 
     monkeypatch.setattr(Recorder, "tidy", tidying)
     with _running(machine):
@@ -99,14 +99,15 @@ def test_what_follows_for_one_run_and_fails_keeps_no_other_stack_back(
 
 def test_room_is_made_before_an_end_is_recorded(repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.commit({"a.yaml": a_script("a", "echo x > $TMPDIR/x; exit 1")})
-    record, left = Recorder.record, {}
+    take_in, left = Recorder.take_in, {}
 
-    def recording(self: Recorder, report: Any, *others: Any) -> Any:
-        root = self.engine.log_path(report.run).parent
-        left[str(report.leg)] = {path.name for path in root.iterdir()}
-        return record(self, report, *others)
+    def taking_in(self: Recorder, ends: Any, now: Any) -> Any:
+        for report, _ in ends:
+            root = self.engine.log_path(report.run).parent
+            left[str(report.leg)] = {path.name for path in root.iterdir()}
+        return take_in(self, ends, now)
 
-    monkeypatch.setattr(Recorder, "record", recording)
+    monkeypatch.setattr(Recorder, "take_in", taking_in)
     machine.reconcile()
     assert {"work", "home", "tmp", "scratch", "plan-1.exit.json"} <= left["plan"]
     assert not {"work", "home", "tmp", "scratch"} & left["apply"]
@@ -122,7 +123,7 @@ def test_what_could_not_be_put_away_is_put_away_later(
         def full(*_: Any) -> None:
             raise StoreError("the disk is full")
 
-        patched.setattr(SqlTransaction, "record_log", full)
+        patched.setattr(SqlTransaction, "record_logs", full)
         machine.reconcile()
     runs = machine.settings.data_dir / "runs"
     a, b = machine.run_of("root/a", RunStatus.FINISHED), machine.run_of("root/b", RunStatus.UNCONFIRMED)
@@ -210,7 +211,7 @@ def test_ends_that_wait_for_the_store_do_not_keep_the_loop_busy(
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Recorder, "record", fail)
+        patched.setattr(Recorder, "take_in", fail)
         with _running(machine):
             eventually(lambda: loop.brief is not None)
             another = LegReport("another", 1, Leg.PLAN, Ending.LOST, "RunnerDied", "", Phase.PLAN)

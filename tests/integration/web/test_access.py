@@ -360,7 +360,7 @@ def test_a_token_that_opens_nothing(ports: Ports, store: SqlStore, change: str) 
             run = a_run("production/network")
             transaction.add_runs([run])
             text = "run-token"
-            transaction.put_token(token_hash(text), run.stack, run.id)
+            transaction.put_tokens({token_hash(text): (run.stack, run.id)})
     match change:
         case "changed":
             text = text[:-1] + ("A" if text[-1] != "A" else "B")

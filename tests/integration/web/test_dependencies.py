@@ -48,7 +48,7 @@ def graph(store: SqlStore) -> str:
             transaction.put_stacks([assess(a_stack(stack, desired=a_desired(needs=needed)), None, (), NOW, waits)])
         transaction.put_dependencies({stack: {need.parent for need in needed} for stack, needed in needs.items()})
         transaction.add_runs([run])
-        transaction.record_plan(run.id, Planned(True, outputs=changed))
+        transaction.record_plans({run.id: Planned(True, outputs=changed)})
     return run.id
 
 

@@ -24,7 +24,7 @@ def a_checked_stack(store: SqlStore, stack: str, planned: Planned, **changes: ob
             [a_stack(stack, desired=desired, applied=an_applied(), observed=observed, sync=Sync.SYNCED)]
         )
         transaction.add_runs([run])
-        transaction.record_plan(run.id, planned)
+        transaction.record_plans({run.id: planned})
     return run
 
 

@@ -76,7 +76,7 @@ class Follower:
 
 def end(store: SqlStore, run: Run) -> None:
     with store.writing() as transaction:
-        transaction.record_log(run.id, bytes(LOG))
+        transaction.record_logs({run.id: bytes(LOG)})
         transaction.put_run(run.advance(RunEvent.FOUND_NOTHING))
 
 

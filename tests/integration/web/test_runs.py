@@ -139,7 +139,7 @@ def test_the_plan(client: Client, store: SqlStore) -> None:
     assert client.get(f"{RUNS}/{run.id}/plan").status_code == 404
     change = ResourceChange("data.one", "data", "p", Action.UPDATE, {"n": 1}, {"n": 2})
     with store.writing() as transaction:
-        transaction.record_plan(run.id, Planned(has_changes=True, changes=(change,), facts={"cost": {"monthly": 3}}))
+        transaction.record_plans({run.id: Planned(has_changes=True, changes=(change,), facts={"cost": {"monthly": 3}})})
     assert client.get(f"{RUNS}/{run.id}/plan").json() == {
         "run": run.id,
         "toolVersion": None,
@@ -180,7 +180,7 @@ def test_a_stored_log_is_read_in_pieces_that_cut_no_character(client: Client, st
     run = a_run(NETWORK, status=RunStatus.FINISHED)
     put(store, run)
     with store.writing() as transaction:
-        transaction.record_log(run.id, LOG.encode())
+        transaction.record_logs({run.id: LOG.encode()})
     for limit in (16, 17, 19, 4096):
         assert read_all(client, run, limit) == (LOG, True)
     whole = client.request("GET", f"/api/v1/runs/{run.id}/log.txt", headers={"X-Request-Id": "deploy-7"})
@@ -210,7 +210,7 @@ def test_a_log_that_is_no_text_is_shown_all_the_same(client: Client, store: SqlS
     run = a_run(NETWORK, status=RunStatus.FINISHED)
     put(store, run)
     with store.writing() as transaction:
-        transaction.record_log(run.id, b"\xff" * 40 + b"\x80" * 40 + b"end\xe2\x82")
+        transaction.record_logs({run.id: b"\xff" * 40 + b"\x80" * 40 + b"end\xe2\x82"})
     text, ended = read_all(client, run, 16)
     assert ended
     assert text.count("\ufffd") >= 80

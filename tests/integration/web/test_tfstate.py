@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from reconciler.core.runs import ProposedRef, Run, RunStatus
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import TfstateLock
-from reconciler.tokens import mint_token
+from reconciler.tokens import mint_tokens
 from reconciler.web.api.tfstate import tfstate_path
 from reconciler.web.server import HttpServer
 from tests.factories import NOW, a_run, a_stack, a_stack_id
@@ -53,7 +53,7 @@ def open_run(store: SqlStore, app: FastAPI, status: RunStatus = RunStatus.PLANNI
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(NETWORK)])
         transaction.add_runs([run])
-        token = mint_token(transaction, NETWORK, run.id)
+        token = mint_tokens(transaction, [run])[run.id]
     return Opened(run, token, Client(app, token))
 
 

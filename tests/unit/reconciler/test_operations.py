@@ -337,7 +337,7 @@ def test_a_token_is_found_by_its_hash_only_while_its_run_is_active(store: Store)
     run = a_run(NETWORK, status=RunStatus.PLANNING)
     put(store, None, run)
     with store.writing() as transaction:
-        token = tokens.mint_token(transaction, NETWORK, run.id)
+        token = tokens.mint_tokens(transaction, [run])[run.id]
     with store.reading() as reading:
         assert reading.token_stack(tokens.token_hash(token)) == (NETWORK, run.id)
         assert reading.token_stack(token) is None

@@ -111,15 +111,15 @@ def put_fleet(store: Store) -> dict[str, Run]:
         transaction.put_stacks(states)
         transaction.put_dependencies({NETWORK: [BASE]})
         transaction.add_runs([waiting, failed, check, secret])
-        transaction.record_plan(check.id, found)
+        transaction.record_plans({check.id: found})
         outputs = (OutputChange(CANARY, Action.UPDATE, CANARY, CANARY + CANARY),)
-        transaction.record_plan(
-            waiting.id, Planned(has_changes=True, changes=(change,), outputs=outputs, facts={CANARY: [CANARY]})
+        transaction.record_plans(
+            {waiting.id: Planned(has_changes=True, changes=(change,), outputs=outputs, facts={CANARY: [CANARY]})}
         )
         verdict = Verdict(f"production/{CANARY}", "plan", True, Result.WARN, (CANARY,), (CANARY,))
         transaction.record_judgement(waiting.id, Judgement(waiting.digest, None, 1, NOW, (verdict,)))
         transaction.put_review(waiting.id, Review(f"user:{CANARY}", True, CANARY, NOW))
-        transaction.record_log(failed.id, LOG)
+        transaction.record_logs({failed.id: LOG})
         resource = Resource(CANARY, CANARY, CANARY, {CANARY: CANARY, "id": CANARY, "health": {"status": "failed"}})
         transaction.record_results(
             NETWORK,

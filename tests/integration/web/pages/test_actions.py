@@ -229,7 +229,7 @@ def test_a_part_of_a_plan_is_planned_anew(as_user: AsUser, runs: dict[str, Run],
     with store.writing() as transaction:
         transaction.put_stacks([assess(state, None, (), NOW)])
         transaction.add_runs([run])
-        transaction.record_plan(run.id, Planned(has_changes=True, changes=changes))
+        transaction.record_plans({run.id: Planned(has_changes=True, changes=changes)})
     here, otto = f"/runs/{run.id}", as_user("otto")
     page = otto.see(here)
     assert "null.a null.b" in page.text

@@ -32,6 +32,7 @@ from spaces.names import StackId
 router = APIRouter(prefix="/resources", tags=["stacks"])
 
 _CURSOR = re.compile(r"([^/]+/[^/]+)/([0-9]{1,9})", re.ASCII)
+_SAYS_HEALTH = "kubernetes"
 
 
 def wanted_resources(
@@ -129,7 +130,7 @@ class Marks:
         return PlacedResourceJson(
             stack=str(place.stack),
             drift=self.drift.get((place.stack, resource.address)),
-            health=_health(resource),
+            health=_health(resource, state),
             ready=ready.status == ConditionStatus.TRUE if ready is not None else None,
             reason=state.reason if state is not None else None,
             made=self._author(provenance.made),
@@ -143,8 +144,10 @@ class Marks:
         return author_json(run) if run is not None else None
 
 
-def _health(resource: Resource) -> str | None:
-    """Return the health of a resource, where its tool knows of one."""
+def _health(resource: Resource, state: StackState | None) -> str | None:
+    """Return the health of a resource, where its tool says one: what others name so is an attribute like any other."""
+    if state is None or state.desired is None or state.desired.tool != _SAYS_HEALTH:
+        return None
     health = resource.attributes.get("health")
     status = health.get("status") if isinstance(health, dict) else None
     return status if status in set(HealthStatus) else None

@@ -17,8 +17,8 @@ from reconciler.store.stored import AuditEvent
 from reconciler.web.pages.render import address
 from reconciler.web.ports import Ports
 from spaces.names import StackId
-from tests.factories import NOW, REVISION, a_run, a_run_id, a_stack
-from tests.integration.web.pages.fleet import BASE, CANARY, LOG, configuration, put_fleet
+from tests.factories import NOW, REVISION, a_desired, a_run, a_run_id, a_stack, an_applied
+from tests.integration.web.pages.fleet import BASE, CANARY, DRIFTED, LOG, configuration, put_fleet
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.warm import WarmApp
 
@@ -144,6 +144,20 @@ def test_drift_is_shown_where_one_looks(operator: Person, runs: dict[str, Run]) 
     assert "/stacks/production/drifted" in operator.see("/").links
     assert operator.see("/resources?stack=production/drifted").text.count("drift: changed") == 1
     assert operator.press(page, "/stacks/production/drifted/drift").status == 303
+
+
+def test_only_what_the_tool_says_is_the_health_of_a_resource(
+    operator: Person, runs: dict[str, Run], store: SqlStore
+) -> None:
+    def badges() -> list[str]:
+        page = operator.see("/resources?stack=production/drifted")
+        return [found["class"] for tag, found in page.elements if tag == "span" and "badge" in found.get("class", "")]
+
+    # It is a script that has an attribute of this name.
+    assert set(badges()) == {"badge tone-waiting"}
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(DRIFTED, desired=a_desired(tool="kubernetes"), applied=an_applied())])
+    assert "badge tone-bad" in badges()
 
 
 def test_what_a_commit_says_is_for_readers_of_everything(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from posixpath import dirname, join
 from typing import Annotated
@@ -12,7 +13,7 @@ from rbac.admission.judge import Judge
 from rbac.identity import Person
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, named_spaces, page
 from reconciler.web.api.schemas.admission import MissingJson
 from reconciler.web.api.schemas.blueprints import (
     BlueprintDetailJson,
@@ -32,12 +33,16 @@ from spaces.diagnostics import printable
 from spaces.documents.changes import DocumentChange
 from spaces.documents.documents import Placed, PlacedDocuments
 from spaces.documents.expansions import space_ref
+from spaces.documents.tree import SpaceTree
 from spaces.model.blueprint import BlueprintInstanceSpec, BlueprintSpec, versioned
 from spaces.names import Kind, ResourceRef, SpaceName, is_name
 from spaces.reading.writing import as_yaml
 
 router = APIRouter(prefix="/blueprints", tags=["blueprints"])
 instances = APIRouter(prefix="/blueprint-instances", tags=["blueprints"])
+
+_TO_TRY_OUT = (Right.SPACE_READ, Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ)
+"""Diagnostics name documents that an instance would clash with or need: the caller must be able to read those."""
 
 VersionIn = Annotated[str | None, Query(max_length=64, description="Default: the newest, by number.")]
 
@@ -54,7 +59,8 @@ def list_blueprints(
 ) -> Page[BlueprintJson]:
     """List blueprints with all their versions, in the order of `space/name@version`."""
     documents = ports.documents()
-    wanted = chosen_spaces(documents.tree, caller, Right.BLUEPRINT_READ, space, subtree=subtree)
+    named, able = named_spaces(documents.tree, caller, space, subtree=subtree), _readable(caller, documents.tree)
+    wanted = named if able is None else able if named is None else able.intersection(named)
     blueprints = [
         blueprint for blueprint in documents.of_kind(Kind.BLUEPRINT) if wanted is None or blueprint.ref.space in wanted
     ]
@@ -68,8 +74,8 @@ def get_blueprint(
 ) -> BlueprintDetailJson:
     """Return a blueprint's inputs."""
     what = f"blueprint {space}/{name}"
-    caller.require(Right.BLUEPRINT_READ, SpaceName(space), what)
     documents = ports.documents()
+    _require(caller, documents.tree, SpaceName(space), what)
     versions = versions_of(documents, SpaceName(space), name)
     matching = [placed for placed in versions if version is None or placed.ref.name == versioned(name, version)]
     if not matching:
@@ -112,11 +118,9 @@ class Tried:
 
 def try_out(ports: Ports, caller: Caller, space: str, name: str, asked: RenderIn) -> Tried:
     """Return what an instance would make; raise 404 where the caller may not see what it is told of."""
-    caller.require(Right.BLUEPRINT_READ, SpaceName(space), f"blueprint {space}/{name}")
     documents, where = ports.documents(), SpaceName(asked.space or space)
-    # The diagnostics name documents that it would clash with or need, so the caller must be able to read those.
-    needed = (Right.SPACE_READ, Right.INSTANCE_READ, Right.STACK_READ, Right.CONTEXT_READ)
-    if not documents.tree.exists(where) or not all(caller.allows(right, where) for right in needed):
+    _require(caller, documents.tree, SpaceName(space), f"blueprint {space}/{name}")
+    if not documents.tree.exists(where) or not all(caller.allows(right, where) for right in _TO_TRY_OUT):
         raise not_found(f"space {where}")
     if documents.placed(ResourceRef(Kind.BLUEPRINT, SpaceName(space), versioned(name, asked.version))) is None:
         raise not_found(f"blueprint {space}/{name} version {asked.version}")
@@ -165,6 +169,19 @@ def render_one(ports: PortsIn, caller: CallerIn, space: str, name: str) -> Rende
     return _rendered(render_instance(documents, _placed(documents, space, name, what)))
 
 
+def _readable(caller: Caller, tree: SpaceTree) -> frozenset[SpaceName] | None:
+    """Return the spaces whose blueprints somebody may read, there or where these flow to; None: all."""
+    able = caller.spaces(Right.BLUEPRINT_READ)
+    return None if able is None else frozenset(above for space in able for above in tree.inherited(space))
+
+
+def _require(caller: Caller, tree: SpaceTree, space: SpaceName, what: str) -> None:
+    """Raise 404 for a blueprint of a space whose blueprints the caller may not read."""
+    able = _readable(caller, tree)
+    if able is not None and space not in able:
+        raise caller.nothing(Right.BLUEPRINT_READ, what)
+
+
 def _placed(documents: PlacedDocuments, space: str, name: str, what: str) -> Placed:
     placed = documents.placed(ResourceRef(Kind.BLUEPRINT_INSTANCE, SpaceName(space), name)) if is_name(name) else None
     if placed is None:
@@ -199,13 +216,11 @@ def _rendered(rendered: Rendered) -> RenderedJson:
 
 
 def _users(caller: Caller, documents: PlacedDocuments, blueprint: Placed) -> list[str]:
-    """Return the spaces in which instances can use a blueprint, as far as the caller sees them."""
-    visible, name = caller.spaces(Right.SPACE_READ), f"{blueprint.ref.space}/{blueprint.ref.name}"
-    return sorted(
-        space
-        for space in documents.tree.spaces()
-        if (visible is None or space in visible) and documents.find(Kind.BLUEPRINT, name, space) is not None
-    )
+    """Return the spaces in which instances can use a blueprint, and the caller can try it out."""
+    able: Collection[SpaceName] | None = documents.tree.inheriting(blueprint.ref.space)
+    for right in _TO_TRY_OUT:
+        able = caller.narrow(right, able)
+    return sorted(able or ())
 
 
 def _changes(caller: Caller, documents: PlacedDocuments, rendered: Rendered) -> list[MadeJson]:

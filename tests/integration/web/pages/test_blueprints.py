@@ -55,6 +55,16 @@ metadata: {name: shop}
 spec: {blueprint: web, version: "2", inputs: {app: shop, motd: "hello"}}
 """,
 }
+for _file, _name in (("platform/base.yaml", "base"), ("far.yaml", "far")):
+    _FILES[_file] = f"""\
+apiVersion: stationkeeper/v1
+kind: Blueprint
+metadata: {{name: {_name}}}
+spec:
+  version: "1"
+  inputs: [{{name: app}}]
+  template: [{{kind: Stack, metadata: {{name: "${{{{ inputs.app }}}}"}}, spec: {{tool: script, script: {{apply: "true"}}}}}}]
+"""
 _WEB = "/blueprints/production/web"
 COMMIT = Revision("c" * 40)
 
@@ -177,6 +187,24 @@ def test_a_preview_becomes_an_order_and_says_what_comes_next(
     form = page.forms[f"{_WEB}#preview"]
     asked = form | {"name": "chat", "space": "production", "input.app": "chat"}
     assert rita.submit(f"{_WEB}/order", asked).status == 409
+
+
+def test_a_blueprint_of_a_space_above_is_for_those_to_whom_it_flows(as_user: Callable[[str], Person]) -> None:
+    wanda, base, far = as_user("wanda"), "/blueprints/platform/base", "/blueprints/root/far"
+    links = wanda.see("/blueprints").links
+    assert (base in links, far in links) == (True, False)
+    page = wanda.see(base)
+    # What she has no role in cannot be chosen.
+    assert [found for tag, found in page.elements if tag == "option"] == [{"selected": ""}]
+    preview = wanda.press(page, f"{base}#preview", name="chat", **{"input.app": "chat", "space": "production"})
+    assert "create BlueprintInstance production/ chat allowed" in preview.text
+    made = wanda.press(preview, f"{base}/order#preview")
+    assert made.answer.headers["location"] == f"/orders/{COMMIT}"
+    # Neither one that does not flow there, nor the space above itself.
+    assert wanda.see(far).status == 404
+    above = wanda.press(page, f"{base}#preview", name="chat", **{"input.app": "chat", "space": "platform"})
+    assert "there is no space platform" in above.text.lower()
+    assert as_user("nobody").see(base).status == 404
 
 
 def test_what_cannot_be_pushed_is_said_beside_the_document(operator: Person) -> None:

@@ -25,25 +25,34 @@ if TYPE_CHECKING:
 def command(ctx: click.Context) -> None:
     """Ask who may do what, where. SUBJECT is user:NAME, group:NAME, apiKey:NAME, stack:SPACE/NAME, or a user's name.
 
-    The answers come from the rules in force; with --ref, from the documents of a branch or commit alone.
+    The answers come from the rules in force; with --merging, from what the service says that merging a branch or
+    commit would make of them; with --ref, from the documents of a branch or commit in a clone alone.
     """
     options.help_alone(ctx)
+
+
+_merging = click.option(
+    "--merging", metavar="REF", help="Ask the service as if this branch or commit were merged, without what is held."
+)
 
 
 @command.command()
 @click.argument("subject")
 @click.argument("action")
 @click.argument("space")
+@_merging
 @at_ref
 @click.pass_context
-def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: str, **where: Any) -> None:
+def can(
+    ctx: click.Context, /, *, subject: str, action: str, space: str, form: str, merging: str | None, **where: Any
+) -> None:
     """Ask whether SUBJECT may do ACTION (such as stack:update) in SPACE. Exit codes: 0 allowed; 2 not allowed."""
     from rbac.access.access import ended
     from spaces.names import SpaceName
 
-    if where["ref"] is None:
+    if _asks_service(merging, where["ref"]):
         with connect() as api:
-            answer = api.get("/access/can", subject=subject, action=action, space=space)
+            answer = api.get("/access/can", subject=subject, action=action, space=space, ref=merging)
     else:
         access, asked = _access(ctx, **where), (_subject(subject), _action(action), SpaceName(space))
         decision = access.decide(*asked)
@@ -60,15 +69,16 @@ def can(ctx: click.Context, /, *, subject: str, action: str, space: str, form: s
 @command.command()
 @click.argument("action")
 @click.argument("space")
+@_merging
 @at_ref
 @click.pass_context
-def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: Any) -> None:
+def who(ctx: click.Context, /, *, action: str, space: str, form: str, merging: str | None, **where: Any) -> None:
     """List who may do ACTION in SPACE: groups, their members, and others with a role."""
     from spaces.names import SpaceName
 
-    if where["ref"] is None:
+    if _asks_service(merging, where["ref"]):
         with connect() as api:
-            found = api.every("/access/who", action=action, space=space)
+            found = api.every("/access/who", action=action, space=space, ref=merging)
     else:
         holders = _access(ctx, **where).who_may(_action(action), SpaceName(space))
         found = [{"subject": str(each.subject), "because": each.because} for each in holders]
@@ -77,15 +87,16 @@ def who(ctx: click.Context, /, *, action: str, space: str, form: str, **where: A
 
 @command.command("of")
 @click.argument("subject")
+@_merging
 @at_ref
 @click.pass_context
-def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) -> None:
+def roles_of(ctx: click.Context, /, *, subject: str, form: str, merging: str | None, **where: Any) -> None:
     """List the roles that SUBJECT holds directly or through groups."""
     from rbac.access.actions import summarize
 
-    if where["ref"] is None:
+    if _asks_service(merging, where["ref"]):
         with connect() as api:
-            found = api.every("/access/of", subject=subject)
+            found = api.every("/access/of", subject=subject, ref=merging)
     else:
         found = [
             {
@@ -104,6 +115,28 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, **where: Any) ->
         Column("ACTIONS", key("actions"), wide=True),
     )
     print_rows(found, columns, form)
+
+
+@options.add_command(command, click.argument("ref"), options.output)
+def changes(ref: str, form: str) -> None:
+    """List who would gain or lose which access by merging REF, a branch or commit, as the service sees it."""
+    with connect() as api:
+        found = api.every("/access/changes", ref=ref)
+    columns = (
+        Column("SUBJECT", key("subject")),
+        Column("CHANGE", key("verb")),
+        Column("ACTIONS", key("actions")),
+        Column("SPACE", key("space")),
+        Column("BELOW", key("below"), wide=True),
+        Column("BECAUSE", key("because")),
+    )
+    print_rows(found, columns, form)
+
+
+def _asks_service(merging: str | None, ref: str | None) -> bool:
+    if merging is not None and ref is not None:
+        raise CliError("--merging asks the service, and --ref reads a clone: give one of them")
+    return ref is None
 
 
 def _access(ctx: click.Context, **where: Any) -> Access:

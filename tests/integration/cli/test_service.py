@@ -569,6 +569,7 @@ _LISTS = (
     "held list",
     "pool list",
     "rollout list",
+    "notification list",
     "token list",
     "audit",
     "drift",

@@ -24,16 +24,18 @@ def limits_of(
 
     `places` says how many runs the workers of a pool wait for; in pools that are `closed` nothing starts.
     """
+    found = {} if world.in_force is None else pools(world.in_force.documents)
     drained = {*reading.drained_pools(), *closed}
     limits = {
-        name: PoolLimits(_most(it), it.drift_parallel, name in drained, _places(name, it, places))
-        for name, it in _in_force(world).items()
+        name: PoolLimits(
+            it.max_parallel or (PODS if it.engine is EngineName.KUBERNETES else None),
+            it.drift_parallel,
+            name in drained,
+            _places(name, it, places),
+        )
+        for name, it in found.items()
     }
     return {**limits, DEFAULT_POOL: PoolLimits(drained=DEFAULT_POOL in drained)}
-
-
-def _most(pool: WorkerPoolSpec) -> int | None:
-    return pool.max_parallel or (PODS if pool.engine is EngineName.KUBERNETES else None)
 
 
 def _places(name: str, pool: WorkerPoolSpec, places: Callable[[str], int]) -> int | None:
@@ -41,38 +43,38 @@ def _places(name: str, pool: WorkerPoolSpec, places: Callable[[str], int]) -> in
         case EngineName.PULL | EngineName.CELERY:
             return places(name)
         case EngineName.KUBERNETES:
-            return _most(pool)
+            return pool.max_parallel or PODS
         case EngineName.LOCAL:
             return None
 
 
-def _in_force(world: World) -> dict[str, WorkerPoolSpec]:
-    return {} if world.in_force is None else pools(world.in_force.documents)
-
-
 def pools_elsewhere(world: World) -> list[str]:
     """Return the pools whose runs are not at work on the service's own machine."""
-    return [name for name, spec in _in_force(world).items() if spec.engine is not EngineName.LOCAL]
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return [name for name, spec in found.items() if spec.engine is not EngineName.LOCAL]
 
 
 def pools_on_kubernetes(world: World) -> dict[str, KubernetesPool]:
     """Return the pools whose legs are Jobs of a cluster."""
-    return {name: spec.kubernetes for name, spec in _in_force(world).items() if spec.kubernetes is not None}
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return {name: spec.kubernetes for name, spec in found.items() if spec.kubernetes is not None}
 
 
 def pools_with_workers(world: World) -> list[str]:
     """Return the pools whose runs workers elsewhere start."""
-    return [name for name, spec in _in_force(world).items() if spec.engine in WITH_WORKERS]
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return [name for name, spec in found.items() if spec.engine in WITH_WORKERS]
 
 
 def pools_with_messages(world: World) -> frozenset[str]:
     """Return the pools whose workers wait for messages."""
-    return frozenset(name for name, spec in _in_force(world).items() if spec.engine is EngineName.CELERY)
+    found = {} if world.in_force is None else pools(world.in_force.documents)
+    return frozenset(name for name, spec in found.items() if spec.engine is EngineName.CELERY)
 
 
 def is_in_force(world: World, pool: str) -> bool:
     """Whether a pool of that name is in force."""
-    return pool == DEFAULT_POOL or pool in _in_force(world)
+    return pool == DEFAULT_POOL or (world.in_force is not None and pool in pools(world.in_force.documents))
 
 
 class CheckRoom:

@@ -42,8 +42,9 @@ def run_actions(run: WholeRunJson, may: May) -> tuple[ActionView, ...]:
     status = RunStatus(run.status)
     if status is RunStatus.UNCONFIRMED:
         discard = _action("discard", "Discard", "run:discard", may)
-        if run.reason == Reason.FROZEN and run.through is None:
-            return _action("through", "Let it through the freeze", "run:confirm", may, danger=True), discard
+        if run.reason == Reason.FROZEN:
+            through = _action("through", "Let it through the freeze", "run:confirm", may, danger=True)
+            return (through, discard) if run.through is None else (discard,)
         if run.awaits_approval or run.confirmed_by is not None:
             return (discard,)
         destroys = bool(run.changes.delete or run.changes.replace) or run.kind == RunKind.DESTROY

@@ -104,6 +104,8 @@ def run_standing(run: RunJson) -> ShownState:
     status, tone = RunStatus(run.status), run_tone(run.status)
     said = sentence(run.message) or _RUN_STATES[status]
     advice = _RUN_ADVICE.get(run.reason, "")
+    if run.reason == Reason.FROZEN and run.through is not None:
+        advice = "It goes on by itself."
     if status is RunStatus.FAILED and not advice:
         again = "The service retries it by itself." if run.reason in RETRYABLE else "Fix the cause, then retry it."
         advice = f"The log has the details. {again}"

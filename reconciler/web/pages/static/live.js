@@ -59,6 +59,8 @@
 
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : connect()));
   addEventListener("pagehide", leave);
+  // What is done with a thing may end it, and the answer is a new page.
+  addEventListener("submit", (event) => { if (event.target.method === "post") leave(); });
   addEventListener("pageshow", connect);
   connect();
 })();

@@ -9,19 +9,15 @@ from datetime import timedelta
 import pytest
 
 from reconciler import locks
-from reconciler.core.conditions import assess
-from reconciler.core.results import Action, Planned, ResourceChange
 from reconciler.core.runs import Run, RunId, RunStatus
-from reconciler.core.state import Sync
 from reconciler.core.verdicts import ReviewEffect
 from reconciler.runs.audit import Approvals
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import AuditEvent
 from reconciler.web.ports import Ports
-from spaces.effective.rollouts import RolloutRule
-from spaces.names import SpaceName
-from tests.factories import NOW, a_desired, a_run, a_run_id, a_stack, an_outcome
+from tests.factories import NOW, a_run_id
 from tests.integration.web.pages.fleet import BASE, DRIFTED, NETWORK, put_fleet
+from tests.integration.web.pages.offered import partly, paused
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.warm import WarmApp
 
@@ -223,13 +219,7 @@ def test_an_approval_that_is_in_force_leads_to_what_is_still_held(
 
 
 def test_a_part_of_a_plan_is_planned_anew(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
-    state = a_stack("production/tofu", desired=a_desired(tool="opentofu"))
-    run = a_run(state.id, status=RunStatus.FAILED, reason="ToolFailed", attempt=1)
-    changes = tuple(ResourceChange(f"null.{name}", "null", "p", Action.CREATE, None, {}) for name in ("a", "b"))
-    with store.writing() as transaction:
-        transaction.put_stacks([assess(state, None, (), NOW)])
-        transaction.add_runs([run])
-        transaction.record_plans({run.id: Planned(has_changes=True, changes=changes)})
+    run = partly(store)
     here, otto = f"/runs/{run.id}", as_user("otto")
     page = otto.see(here)
     assert "null.a null.b" in page.text
@@ -246,13 +236,7 @@ def test_a_part_of_a_plan_is_planned_anew(as_user: AsUser, runs: dict[str, Run],
 
 
 def test_a_paused_rollout_goes_on(as_user: AsUser, runs: dict[str, Run], store: SqlStore) -> None:
-    rule = RolloutRule(SpaceName("production"), most=None, failures=1, canaries=False)
-    desired = a_desired(rollout=rule)
-    failed = an_outcome(status="failed", reason="ToolFailed", digest=desired.digest)
-    waits = a_stack("production/late", desired=desired, sync=Sync.OUT_OF_SYNC).evolve(turn="it waits")
-    bad = a_stack("production/bad", desired=desired, sync=Sync.OUT_OF_SYNC, failed=failed, last=failed)
-    with store.writing() as transaction:
-        transaction.put_stacks([assess(state, None, (), NOW) for state in (waits, bad)])
+    paused(store)
     otto, rita = as_user("otto"), as_user("rita")
     page = otto.see("/")
     assert "its rollout is paused" in page.text.replace("Its", "its")

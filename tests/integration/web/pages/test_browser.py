@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +20,7 @@ from tests.factories import a_run, a_stack
 from tests.integration.web.client import OPERATOR_TOKEN
 from tests.integration.web.pages.browser import Axe
 from tests.integration.web.pages.fleet import CANARY, configuration, put_fleet
+from tests.integration.web.pages.offered import offered, put_everything
 from tests.integration.web.pages.test_pages import every_page
 from tests.needs import needs
 
@@ -42,6 +46,7 @@ def ports(ports: Ports) -> Ports:
         ports,
         effective=lambda stack: configuration() if stack.name == "network" else None,
         live_log=lambda run, offset, limit: bytes(LOG[offset : offset + limit]),
+        earlier=lambda stack, at: a_run(stack),
         summary=lambda revision: CANARY,
         held_diff=lambda held: f"--- a\n+++ b\n@@ -1 +1 @@\n-{CANARY}\n+{CANARY}\n",
     )
@@ -61,7 +66,7 @@ def tab(chromium: Any, server: HttpServer, troubles: list[str]) -> Iterator[Any]
     tab.set_default_timeout(20_000)
     tab.on("dialog", lambda dialog: troubles.append(dialog.message))
     tab.on("pageerror", lambda error: troubles.append(str(error)))
-    tab.on("console", lambda said: troubles.append(said.text) if said.type in {"error", "warning"} else None)
+    tab.on("console", lambda said: troubles.append(_complaint(said)) if said.type in {"error", "warning"} else None)
     tab.goto("/sign-in?next=/stacks")
     # Browsers set the focus after the page has loaded, and what is typed before is lost.
     tab.wait_for_selector("input[name=token]:focus")
@@ -70,6 +75,10 @@ def tab(chromium: Any, server: HttpServer, troubles: list[str]) -> Iterator[Any]
     tab.wait_for_selector("h1:has-text('Stacks')")
     yield tab
     context.close()
+
+
+def _complaint(said: Any) -> str:
+    return f"{said.text} ({said.location['url']})"
 
 
 def test_no_page_runs_what_others_wrote_and_every_control_has_a_name(
@@ -150,28 +159,74 @@ def test_the_table_is_filtered_while_one_types(tab: Any, store: SqlStore, troubl
     assert troubles == []
 
 
-ACTIONS = [
-    ("/runs/{failed}", "Retry", "button:text-is('Cancel')"),
-    ("", "Cancel", "text=Canceled by operator"),
-    ("/stacks/production/base", "Suspend", "button:text-is('Resume')"),
-    ("/stacks/production/base", "Resume", "button:text-is('Suspend')"),
-    ("/stacks/production/base", "Run now", "text=Requested by operator"),
-    ("/stacks/production/drifted", "Plan only", "text=Plan requested by operator"),
-    ("/runs/{waiting}", "Confirm and destroy", "text=operator has confirmed it"),
-    ("/service", "Ask the doctor", "h2:has-text('What the doctor finds')"),
-    ("/held/held-1", "Approve", "text=approved"),
+TOFU, BASE, DRIFTED = "/stacks/production/tofu", "/stacks/production/base", "/stacks/production/drifted"
+LOCKING = {"Why": "moving the data", "For how long": "2h"}
+
+ACTIONS: list[tuple[str, str, dict[str, str], str]] = [
+    ("/", "Let it go on", {}, "body:not(:has-text('Let it go on'))"),
+    ("/runs/{failed}", "Retry", {}, "button:text-is('Start first')"),
+    ("", "Start first", {}, "main:not(:has-text('Start first'))"),
+    ("", "Cancel", {}, "text=Canceled by operator"),
+    (BASE, "Suspend", {}, "button:text-is('Resume')"),
+    ("", "Resume", {}, "button:text-is('Suspend')"),
+    ("", "Pin", {"At": "abcdef0"} | LOCKING, "h1:text-is('base')"),
+    ("", "Lock", LOCKING, "dt:text-is('Locked') + dd:has-text('moving the data')"),
+    ("", "Unlock", {}, "button:text-is('Run now')"),
+    ("", "Run now", {}, "text=Requested by operator"),
+    (DRIFTED, "Plan only", {}, "text=Plan requested by operator"),
+    ("", "Cancel", {}, "text=Canceled by operator"),
+    (DRIFTED, "Run the command", {"Command": "echo one\necho two"}, "h1:has-text('Task run')"),
+    ("", "Cancel", {}, "text=Canceled by operator"),
+    (DRIFTED, "Plan the destruction", {}, "h1:has-text('Destroy run')"),
+    ("/stacks/production/pinned", "End the pin", {}, "h1:text-is('pinned')"),
+    (TOFU, "Accept the drift", {}, "h1:has-text('Task run')"),
+    ("", "Cancel", {}, "text=Canceled by operator"),
+    (TOFU, "Check drift", {}, "h1:has-text('Drift run')"),
+    ("", "Cancel", {}, "text=Canceled by operator"),
+    ("/runs/{partly}", "Plan only these", {"Only these resources": "null.b"}, "text=null.b"),
+    ("/stacks/production/gone", "Forget the stack", {}, "h1:text-is('Stacks')"),
+    ("/runs/{waiting}", "Confirm and destroy", {}, "text=operator has confirmed it"),
+    ("", "Discard", {}, "text=Discarded by operator"),
+    ("/runs/{asked}", "Approve", {"Note": "good"}, "li:has-text('approves'):has-text('good')"),
+    ("", "Reject", {"Note": "not on a Friday"}, "li:has-text('rejects'):has-text('not on a Friday')"),
+    ("/runs/{frozen}", "Let it through the freeze", {}, "text=It goes on by itself"),
+    ("/held/held-1", "Approve", {}, "text=approved"),
+    ("/queue", "Drain", {}, "text=drained"),
+    ("", "Let it start runs", {}, "button:text-is('Drain')"),
+    ("/notifications", "Send again: run.failed to production/hook", {}, ".badge:text-is('waiting')"),
+    ("/service", "Ask the doctor", {}, "h2:has-text('What the doctor finds')"),
+    ("", "Sign out", {}, "input[name=token]"),
 ]
-"""A page (empty: the one that is open), the button that is pressed there, and what is seen then."""
+"""A page (empty: the one that is open), the button pressed there, what its form is filled with, what is seen then."""
+
+ELSEWHERE = {
+    "/sign-in": "the fixture of the tab",
+    "/device": "test_device.py, without a browser",
+    "/blueprints/*/*": "test_ordering.py",
+    "/blueprints/*/*/order": "test_ordering.py",
+}
+"""What other tests press, and which."""
 
 
-def test_every_kind_of_button_is_pressed(tab: Any, store: SqlStore, troubles: list[str]) -> None:
-    runs = {name: run.id for name, run in put_fleet(store).items()}
-    for path, button, then in ACTIONS:
+def test_every_action_of_the_page_is_pressed(tab: Any, store: SqlStore, troubles: list[str]) -> None:
+    runs = {name: run.id for name, run in put_everything(store).items()}
+    pressed: list[str] = []
+    for path, button, fields, then in ACTIONS:
         if path:
             tab.goto(path.format(**runs))
-        tab.get_by_role("button", name=button, exact=True).first.click()
+        tab.evaluate("document.querySelectorAll('details.fold').forEach(it => it.open = true)")
+        by_name = tab.get_by_role("button", name=button, exact=True)
+        form = tab.locator("form").filter(has=by_name).first
+        for label, text in fields.items():
+            form.get_by_label(label).fill(text)
+        with tab.expect_response(lambda answer: answer.request.method == "POST") as answer:
+            form.get_by_role("button", name=button, exact=True).click()
+        pressed.append(urlsplit(answer.value.url).path)
+        assert answer.value.status < HTTPStatus.BAD_REQUEST, tab.inner_text("main")
         tab.wait_for_selector(then)
     assert troubles == []
+    addresses = offered()
+    assert {it for it in addresses if not any(fnmatchcase(path, it) for path in pressed)} == set(ELSEWHERE), pressed
 
 
 def test_pages_can_be_read_and_used_without_javascript(chromium: Any, server: HttpServer, store: SqlStore) -> None:

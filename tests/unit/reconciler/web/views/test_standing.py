@@ -57,6 +57,12 @@ def test_every_run_says_something(status: RunStatus) -> None:
     assert standing.why.endswith(".")
 
 
+def test_a_run_that_was_let_through_a_freeze_waits_for_nobody() -> None:
+    frozen = a_run(status=RunStatus.UNCONFIRMED, frozen=True, reason="Frozen")
+    assert "can let it through" in run_standing(run_json(frozen)).advice
+    assert run_standing(run_json(frozen.evolve(through="user:ada"))).advice == "It goes on by itself."
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("its plan", "Its plan."), ("shop/web fails", "shop/web fails."), ("Done!", "Done!"), ("", "")],

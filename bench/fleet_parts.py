@@ -15,7 +15,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -185,9 +185,13 @@ def cpu_of(pid: int) -> float:
 
 def cpu_of_postgres(url: str) -> float:
     """Return the processor seconds of a database's server: of all its processes, also of those that have ended."""
-    main = ask(url, "SELECT pg_backend_pid()")[0][0]
-    parent = int(Path(f"/proc/{main}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]) if main else 0
-    stats = [path.read_text(encoding="utf-8") for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    with psycopg.connect(url) as connection:
+        # As long as the connection is open, its process is there.
+        main = Path(f"/proc/{connection.info.backend_pid}/stat").read_text(encoding="utf-8")
+    parent, stats = int(main.rpartition(")")[2].split()[1]), []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            stats.append(path.read_text(encoding="utf-8"))
     children = [int(stat.split()[0]) for stat in stats if int(stat.rpartition(")")[2].split()[1]) == parent]
     return cpu_of(parent) + sum(map(cpu_of, children))
 

@@ -50,11 +50,10 @@ from reconciler.loop.desired.restore import differs, with_remembered
 from reconciler.loop.desired.seen import Noting, suspend_if_restored
 from reconciler.loop.desired.source_repositories import NOT_SET_UP
 from reconciler.loop.desired.world import World
-from reconciler.loop.leading import ALONE, SHARED, Leadership
+from reconciler.loop.leading import Leadership
 from reconciler.loop.policies.plan import PlanPolicies, policy_input
 from reconciler.loop.policies.reviews import review_effect
 from reconciler.loop.runs.dispatch import Dispatcher
-from reconciler.loop.runs.jobs import job_carrier
 from reconciler.loop.runs.pools import pools_with_messages
 from reconciler.loop.runs.record import Recorder
 from reconciler.loop.service import Loop, Watching, utc_now
@@ -134,7 +133,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         closing.callback(readings.close)
         metrics = Metrics()
         alone = settings.database.startswith("sqlite")
-        leadership = Leadership(store, holder_of(settings.data_dir), ALONE if alone else SHARED, engine.wake)
+        leadership = Leadership(store, holder_of(settings.data_dir), alone, engine.wake)
         follower = _follower(settings, store, open_secrets(settings), readings, metrics, leadership.check)
         closing.callback(follower.close)
         service = _assemble(settings, store, engine, follower, leadership, metrics, port, watching)
@@ -241,7 +240,7 @@ def _assemble(  # noqa: PLR0917
         webhook_secret=webhook_secret(settings),
     )
     server = LazyServer(partial(create_app, ports), host, own_port if port is None else port, directory)
-    return Service(settings, store, engine, loop, ports, server, job_carrier(dispatcher, lambda: loop.passed))
+    return Service(settings, store, engine, loop, ports, server, dispatcher.job_carrier(lambda: loop.passed))
 
 
 def local_app(settings: Settings) -> FastAPI:

@@ -45,7 +45,8 @@ class Leadership:
 
     store: Store
     holder: str
-    lease: timedelta = SHARED
+    alone: bool = False
+    """Whether no other service can use the database."""
     wake: Callable[[], None] = lambda: None
     """Is called, from a thread, when this service begins to lead."""
     term: int = 0
@@ -65,6 +66,11 @@ class Leadership:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while the lease is taken or given up."""
     _failures: Repeating = field(default_factory=Repeating)
+
+    @property
+    def lease(self) -> timedelta:
+        """For how long the lead is taken at a time."""
+        return ALONE if self.alone else SHARED
 
     @property
     def leads(self) -> bool:
@@ -153,7 +159,7 @@ class Leadership:
 
     def is_asked(self) -> bool:
         """Whether another service was asked for a look since the last call; the store is read once a second at most."""
-        if time.monotonic() - self._looked < _LOOK or self.lease == ALONE:
+        if time.monotonic() - self._looked < _LOOK or self.alone:
             return False
         self._looked = time.monotonic()
         with self.store.reading() as reading:
@@ -195,5 +201,5 @@ class Leadership:
                 transaction.remove_service(self.holder)
 
     def _say(self, *, leads: bool) -> None:
-        if self.lease != ALONE and self._thread is not None:
+        if not self.alone and self._thread is not None:
             _log.info("%s follows the configuration", "this service" if leads else "another service")

@@ -25,6 +25,8 @@ from reconciler.core.state import Desired, StackProblem, StackState
 from reconciler.core.transition import take_step
 from reconciler.credentials.errors import SecretUnreadable
 from reconciler.engine.base import Ending, Engine, LegReport, TfstateAccess
+from reconciler.engine.ends import LegId
+from reconciler.engine.kubernetes.jobs import JobCarrier
 from reconciler.engine.placing import CannotPlace, Machine
 from reconciler.engine.pull import PullEngine
 from reconciler.issuer.assuming import CannotAssume
@@ -177,6 +179,23 @@ class Dispatcher:
         """Go on to the apply leg of a run: in the process that waits, else in a new one. `planned`: if at hand."""
         log_run(run)
         self._submit(run, Leg.APPLY, self._tokens.pop(run.id, None), planned)
+
+    def job_carrier(self, ready: Callable[[], bool]) -> JobCarrier:
+        """Return who carries the legs of pools on Kubernetes; `ready`: whether the runs at work are known."""
+
+        def note(which: LegId, message: str) -> None:
+            with self.store.writing() as transaction:
+                transaction.note_run(RunId(which.run), which.attempt, message)
+
+        return JobCarrier(
+            self.pull,
+            lambda: pools_on_kubernetes(self.follower.world),
+            self.settings.kubernetes_config,
+            self.settings.worker_url or self.settings.public_url,
+            self.holder,
+            note,
+            ready,
+        )
 
     def close(self) -> None:
         """Finish the starts that are under way, and let no worker wait for more."""

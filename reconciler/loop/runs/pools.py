@@ -24,18 +24,16 @@ def limits_of(
 
     `places` says how many runs the workers of a pool wait for; in pools that are `closed` nothing starts.
     """
-    found = {} if world.in_force is None else pools(world.in_force.documents)
     drained = {*reading.drained_pools(), *closed}
     limits = {
-        name: PoolLimits(
-            it.max_parallel or (PODS if it.engine is EngineName.KUBERNETES else None),
-            it.drift_parallel,
-            name in drained,
-            _places(name, it, places),
-        )
-        for name, it in found.items()
+        name: PoolLimits(_most(it), it.drift_parallel, name in drained, _places(name, it, places))
+        for name, it in _in_force(world).items()
     }
     return {**limits, DEFAULT_POOL: PoolLimits(drained=DEFAULT_POOL in drained)}
+
+
+def _most(pool: WorkerPoolSpec) -> int | None:
+    return pool.max_parallel or (PODS if pool.engine is EngineName.KUBERNETES else None)
 
 
 def _places(name: str, pool: WorkerPoolSpec, places: Callable[[str], int]) -> int | None:
@@ -43,38 +41,38 @@ def _places(name: str, pool: WorkerPoolSpec, places: Callable[[str], int]) -> in
         case EngineName.PULL | EngineName.CELERY:
             return places(name)
         case EngineName.KUBERNETES:
-            return pool.max_parallel or PODS
+            return _most(pool)
         case EngineName.LOCAL:
             return None
 
 
+def _in_force(world: World) -> dict[str, WorkerPoolSpec]:
+    return {} if world.in_force is None else pools(world.in_force.documents)
+
+
 def pools_elsewhere(world: World) -> list[str]:
     """Return the pools whose runs are not at work on the service's own machine."""
-    found = {} if world.in_force is None else pools(world.in_force.documents)
-    return [name for name, spec in found.items() if spec.engine is not EngineName.LOCAL]
+    return [name for name, spec in _in_force(world).items() if spec.engine is not EngineName.LOCAL]
 
 
 def pools_on_kubernetes(world: World) -> dict[str, KubernetesPool]:
     """Return the pools whose legs are Jobs of a cluster."""
-    found = {} if world.in_force is None else pools(world.in_force.documents)
-    return {name: spec.kubernetes for name, spec in found.items() if spec.kubernetes is not None}
+    return {name: spec.kubernetes for name, spec in _in_force(world).items() if spec.kubernetes is not None}
 
 
 def pools_with_workers(world: World) -> list[str]:
     """Return the pools whose runs workers elsewhere start."""
-    found = {} if world.in_force is None else pools(world.in_force.documents)
-    return [name for name, spec in found.items() if spec.engine in WITH_WORKERS]
+    return [name for name, spec in _in_force(world).items() if spec.engine in WITH_WORKERS]
 
 
 def pools_with_messages(world: World) -> frozenset[str]:
     """Return the pools whose workers wait for messages."""
-    found = {} if world.in_force is None else pools(world.in_force.documents)
-    return frozenset(name for name, spec in found.items() if spec.engine is EngineName.CELERY)
+    return frozenset(name for name, spec in _in_force(world).items() if spec.engine is EngineName.CELERY)
 
 
 def is_in_force(world: World, pool: str) -> bool:
     """Whether a pool of that name is in force."""
-    return pool == DEFAULT_POOL or (world.in_force is not None and pool in pools(world.in_force.documents))
+    return pool == DEFAULT_POOL or pool in _in_force(world)
 
 
 class CheckRoom:

@@ -247,8 +247,8 @@ class PullEngine:
                     continue
                 if leg.near not in {None, worker} and leg.near in self._asking.names(pool):
                     continue
-                others = self._there(pool)
-                if not self.roster.said(pool, worker).fits(*leg.needs) and any(it.fits(*leg.needs) for it in others):
+                fits = self.roster.said(pool, worker).fits(*leg.needs)
+                if not fits and any(each.fits(*leg.needs) for each in self._there(pool)):
                     continue
                 leg.reserved_until = now + _RESERVED
                 return leg.make_token(), leg.which

@@ -6,7 +6,8 @@ second at every scrape. `Metrics.expose` writes a `Table` in one go instead, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,6 +17,8 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 _COUNTED = "_total"
+_PIECE = 1000
+"""How many texts of a table are joined at once: the whole is too large to be there several times."""
 
 
 class Table(Metric):
@@ -39,7 +42,9 @@ class Table(Metric):
     @property
     def samples(self) -> list[Sample]:
         """The values as the library has them, for whoever reads the registry itself."""
-        return [sample for family in text_string_to_metric_families(self.text()) for sample in family.samples]
+        return [
+            sample for family in text_string_to_metric_families("".join(self.pieces())) for sample in family.samples
+        ]
 
     @samples.setter
     def samples(self, _: object) -> None:
@@ -47,19 +52,17 @@ class Table(Metric):
 
     def add(self, values: Sequence[str], value: float) -> None:
         """Add the value of these labels."""
-        self.lines.append(self.line(values, value))
+        self.lines.append(self._line % (*map(self._escape, self._sort(values)), _written(value)))
 
-    def line(self, values: Sequence[str], value: float) -> str:
-        """Return the line of the value of these labels."""
-        return self._line % (*map(self._escape, self._sort(values)), _written(value))
-
-    def text(self) -> str:
-        """Return the metric in Prometheus' text format."""
-        return self._head + "".join(self.lines)
+    def pieces(self) -> Iterator[str]:
+        """Return the metric in Prometheus' text format, piece by piece."""
+        yield self._head
+        for at in range(0, len(self.lines), _PIECE):
+            yield "".join(self.lines[at : at + _PIECE])
 
 
-def expose(registry: CollectorRegistry) -> bytes:
-    """Return all metrics of a registry in Prometheus' text format."""
+def expose(registry: CollectorRegistry) -> Iterator[bytes]:
+    """Return all metrics of a registry in Prometheus' text format, in pieces; all are read before the first one."""
     tables: list[Table] = []
     others: list[Metric] = []
     for metric in registry.collect():
@@ -67,7 +70,13 @@ def expose(registry: CollectorRegistry) -> bytes:
             tables.append(metric)
         else:
             others.append(metric)
-    return b"".join([generate_latest(_Collected(others)), *[table.text().encode() for table in tables]])
+    written = generate_latest(_Collected(others))
+    return chain([written], (piece.encode() for table in tables for piece in table.pieces()))
+
+
+def escaped(text: str) -> str:
+    """Return a text as it stands between quotation marks."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _written(value: float) -> str:
@@ -81,8 +90,8 @@ class _Escaped(dict[str, str]):
     """Texts as they stand between quotation marks."""
 
     def __missing__(self, text: str) -> str:
-        self[text] = escaped = text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-        return escaped
+        self[text] = found = escaped(text)
+        return found
 
 
 class _Collected(CollectorRegistry):

@@ -212,8 +212,8 @@ class Metrics:
         if result == SUCCESS:
             self._pass_success.set(now.timestamp())
 
-    def expose(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
+    def expose(self) -> Iterator[bytes]:
+        """Return all metrics in Prometheus' text format, piece by piece."""
         return exposition.expose(self.registry)
 
 

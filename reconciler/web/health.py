@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from reconciler.metrics import CONTENT_TYPE
 from reconciler.store.stored import StoreError
@@ -50,7 +51,13 @@ def metrics(request: Request, ports: PortsIn) -> Response:
     """Return the metrics in Prometheus' text format, to this machine and to callers who may read everything."""
     if (ports.metrics_need_token or not _is_local(request)) and not authenticate(request).sees_everything:
         raise not_found("such page")
-    return Response(ports.metrics.expose(), headers={"Content-Type": CONTENT_TYPE})
+    return StreamingResponse(_each(ports.metrics.expose()), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _each(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    # Each takes a millisecond, which is less than to have another thread make it.
+    for piece in pieces:
+        yield piece
 
 
 def _is_local(request: Request) -> bool:

@@ -34,7 +34,7 @@ def test_a_table_reads_as_what_the_library_writes() -> None:
             metric.add(values, number)
         for family in same:
             family.add_metric(values, number)
-    text = expose(Once(gauge, counter))
+    text = b"".join(expose(Once(gauge, counter)))
     assert text == generate_latest(Once(*same))
     # The library reads it, and sees the same where it collects by itself.
     assert [

@@ -12,7 +12,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def lines(metrics: Metrics) -> list[str]:
-    return metrics.expose().decode().splitlines()
+    return b"".join(metrics.expose()).decode().splitlines()
 
 
 def test_what_happened_is_counted() -> None:
@@ -106,7 +106,7 @@ def test_runs_are_counted_from_one_scrape_to_the_next() -> None:
 
     def counted() -> dict[str, float]:
         """Return the counts that are not 0, after a check that each stack in force has all that is expected."""
-        families = {family.name: family for family in text_string_to_metric_families(metrics.expose().decode())}
+        families = {family.name: family for family in text_string_to_metric_families("\n".join(lines(metrics)) + "\n")}
         samples = families["stationkeeper_runs"].samples
         found = {(it.labels["space"], it.labels["stack"], it.labels["kind"], it.labels["status"]) for it in samples}
         assert len(found) == len(samples)

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from reconciler.version import __version__
 from reconciler.web.api.audit import sees_audit
-from reconciler.web.api.auth import Caller
+from reconciler.web.api.auth import Caller, Right
 from reconciler.web.pages.viewer import Viewer
 from reconciler.web.views import changes, times, tones, values
 from spaces.reading.writing import as_yaml
@@ -141,6 +141,8 @@ def _environment() -> Environment:
 def _pages_of(caller: Caller) -> list[tuple[str, str, str]]:
     """Return the pages that somebody can open: for each its name, its address and its label."""
     names = ["stacks", "runs", "queue", "resources", "revisions", "held", "blueprints", "access"]
+    # Who reads no notifier is told of no notice.
+    names += ["notifications"] if caller.spaces(Right.NOTIFIER_READ) != frozenset() else []
     names += ["audit"] if sees_audit(caller) else []
     names += ["service"] if caller.is_admin else []
     return [("home", "/", "Home"), *((name, f"/{name}", name.capitalize()) for name in names)]

@@ -41,6 +41,7 @@ def test_deliveries_are_shown_and_sent_again(
     assert "root/" not in page.text
     assert "root/ hook" in operator.see("/notifications").text
     assert "No notifier was told" in as_user("nobody").see("/notifications").text
+    assert ["/notifications" in as_user(name).see("/").links for name in ("rita", "nobody")] == [True, False]
     given_up = wanda.see("/notifications?failed=true&notifier=production/hook")
     (resend,) = (action for action in given_up.forms if action.endswith("/resend"))
     assert not [action for action in as_user("rita").see("/notifications").forms if action.endswith("/resend")]

@@ -14,6 +14,7 @@ Axe = Callable[[Any], list[str]]
 """Says where the page of a tab falls short of what people need who cannot see, or see little: in both palettes."""
 
 _ALL = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+_RUN = "async options => (await axe.run(document, options)).violations"
 _CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -34,9 +35,10 @@ def axe() -> Axe:
 
     def check(tab: Any) -> list[str]:
         told = []
+        tab.evaluate(checker.axe_script)
         for scheme, options in (("light", _ALL), ("dark", _CONTRAST)):
             tab.emulate_media(color_scheme=scheme)
-            found = checker.run(tab, options={**options, "resultTypes": ["violations"]}).response["violations"]
+            found = tab.evaluate(_RUN, {**options, "resultTypes": ["violations"]})
             nodes = ((each["id"], node) for each in found for node in each["nodes"])
             told += [f"{scheme}: {rule}: {node['html'][:200]}: {node['failureSummary']}" for rule, node in nodes]
         tab.emulate_media(color_scheme="light")

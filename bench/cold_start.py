@@ -41,10 +41,11 @@ def measure(scratch: Path) -> Iterator[Figure]:
     # As after an update to a version that reads files in another way.
     yield Figure("  where nothing is remembered of any file", unread, "s", events, against)
     yield Figure("  the first start of all, fetch included", empty, "s", events, against)
-    restart, at_rest = _serve(repository.url, data_dir, scratch, rest=_REST_SECONDS)
+    restart, resident, at_rest = _serve(repository.url, data_dir, scratch, rest=_REST_SECONDS)
     yield Figure("memory of `station serve`, restarted", restart, "MB", limit=300, kind=Limit.AT_MOST)
+    yield Figure("  resident after 30 s at rest", resident, "MB", limit=350, kind=Limit.AT_MOST)
     yield Figure("  of one processor, at rest for 30 s", at_rest, "%", limit=1, kind=Limit.AT_MOST)
-    fresh, _ = _serve(repository.url, scratch / "fresh", scratch)
+    fresh, _, _ = _serve(repository.url, scratch / "fresh", scratch)
     yield Figure("  the first start of all, with runs", fresh, "MB", limit=300, kind=Limit.AT_MOST)
 
 
@@ -77,10 +78,11 @@ def _events(files: list[bytes]) -> float:
     return timed(parse)
 
 
-def _serve(url: str, data_dir: Path, scratch: Path, rest: float = 0) -> tuple[float, float]:
+def _serve(url: str, data_dir: Path, scratch: Path, rest: float = 0) -> tuple[float, float, float]:
     """Start the service, wait until it is ready, and scrape it.
 
-    Return its peak memory in MB, and how many percent of a processor it takes in `rest` seconds without any work.
+    Return its peak memory in MB, what is resident after `rest` seconds without any work, and how many percent of a
+    processor it takes meanwhile.
     """
     command = [sys.executable, "-m", "reconciler", "serve", "--config-url", url, "--data-dir", str(data_dir)]
     log = scratch / "serve.log"
@@ -93,17 +95,22 @@ def _serve(url: str, data_dir: Path, scratch: Path, rest: float = 0) -> tuple[fl
         _until_ready(process, address)
         for path in ("/metrics", "/readyz"):
             urllib.request.urlopen(address + path, timeout=_READY_SECONDS).read()
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-        memory = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+        peak = _memory(process.pid, "VmHWM")
         if not rest:
-            return memory, 0
+            return peak, 0, 0
         time.sleep(_SETTLE_SECONDS)
         before = _seconds(process.pid)
         time.sleep(rest)
-        return memory, 100 * (_seconds(process.pid) - before) / rest
+        return peak, _memory(process.pid, "VmRSS"), 100 * (_seconds(process.pid) - before) / rest
     finally:
         process.terminate()
         process.wait()
+
+
+def _memory(pid: int, line: str) -> float:
+    """Return a line about memory of a process' status, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(rf"{line}:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
 
 
 def _seconds(pid: int) -> float:

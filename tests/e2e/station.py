@@ -20,6 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Self
 
+import pygit2
+
 from tests.e2e.forked import Forked, Nursery
 from tests.needs import need
 
@@ -119,12 +121,29 @@ class Repo:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(textwrap.dedent(content).encode() if isinstance(content, str) else content)
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message, *options)
-        return self.head()
+        tree = self.stage()
+        if options:
+            self.git("commit", "-q", "--allow-empty", "-m", message, *options)
+            return self.head()
+        # Tests make some thousand commits: in this process, each takes a tenth of the time.
+        opened = pygit2.Repository(self.path)
+        parents = [] if opened.head_is_unborn else [opened.head.target]
+        who = self.signature()
+        return str(opened.create_commit("HEAD", who, who, f"{message}\n", tree, parents))
+
+    def signature(self) -> pygit2.Signature:
+        """Return who commits, now."""
+        return pygit2.Signature("Ada", "ada@example.org")
+
+    def stage(self) -> pygit2.Oid:
+        """Put the whole work tree into the index; return its tree."""
+        index = pygit2.Repository(self.path).index
+        index.add_all()
+        index.write()
+        return index.write_tree()
 
     def head(self) -> str:
-        return self.git("rev-parse", "HEAD")
+        return str(pygit2.Repository(self.path).head.target)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import itertools
 
+import pygit2
 import pytest
 
 from reconciler.git.trees import Trees
@@ -18,6 +19,9 @@ class Repo(station.Repo):
         stamp = f"{next(self._clock)} +0000"
         dates = {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
         return super().environment | {"HOME": str(self.path.parent), **dates}
+
+    def signature(self):
+        return pygit2.Signature("Ada", "ada@example.org", next(self._clock), 0)
 
     def tree_commit(self, listing):
         """Commit a tree given as lines for `git mktree`: names that a work tree cannot hold; gives the revision."""

@@ -64,7 +64,7 @@ class Signed:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(textwrap.dedent(text), encoding="utf-8")
-        self.repo.git("add", "-A")
+        self.repo.stage()
         self.run(who, "commit", "-q", "--allow-empty", "-m", "Change it", *options, claims=claims, date=date)
         return self.repo.head()
 

@@ -4,6 +4,7 @@ list of what was not tested.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -56,6 +57,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ignored = [item for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
     if ignored:
         raise pytest.UsageError(f"pytest-xdist ignores its groups, such as that of {ignored[0].nodeid}")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector off what was imported and gathered: going through it took tests a fifth of their time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

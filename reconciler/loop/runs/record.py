@@ -269,10 +269,11 @@ class Recorder:
                 known = transaction.resources(run.stack) if _same_tool(state, run) else ()
                 resources = resources_after(known, planned.changes if planned else ())
             author = ResourceAuthor.of(run.id, planned.changes if planned else ()) if not first else None
-            # An apply that failed has left objects, and says nothing of outputs.
-            failed = report.ending is not Ending.SUCCEEDED
-            outputs = transaction.outputs(run.stack) if failed else report.applied.outputs
-            transaction.record_results(run.stack, resources, outputs, author)
+            outputs = {output.name: output for output in report.applied.outputs}
+            if report.ending is not Ending.SUCCEEDED:
+                # It may have failed before it could say them all.
+                outputs = {output.name: output for output in transaction.outputs(run.stack)} | outputs
+            transaction.record_results(run.stack, resources, list(outputs.values()), author)
         changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return prepare(transaction, state, run, event, now, judgement, **changes)

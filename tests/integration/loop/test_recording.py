@@ -1,14 +1,16 @@
-"""Ends of many runs in one transaction, while another service writes the same stacks."""
+"""Ends of runs as they are recorded: many at once while another service writes the same stacks, and failed ones."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from reconciler.core.phases import Leg, Phase
+from reconciler.core.results import Applied, Output
 from reconciler.core.runs import Run, RunStatus
 from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.runs.record import Recorder
@@ -45,4 +47,20 @@ def test_ends_lock_their_stacks_in_one_order_whatever_theirs_is(postgres_url: st
             assert set(other.stacks([B])) == {B}, "whoever waits for the first stack has none behind it"
         ended = [each.step.step.run.status for each in taking.result() if each.step is not None]
     assert ended == [RunStatus.FAILED] * 2
+    store.close()
+
+
+def test_what_a_failed_apply_says_of_outputs_counts_and_it_need_not_say_all(tmp_path: Path) -> None:
+    nothing: Any = None
+    store = open_store(f"sqlite:///{tmp_path}/store.db", Keys.load_or_create(tmp_path / "keys"))
+    run = a_run(A, status=RunStatus.APPLYING, attempt=1)
+    with store.writing() as transaction:
+        transaction.put_stacks([a_stack(A)])
+        transaction.add_runs([run])
+        transaction.record_results(A, (), [Output("by_tool", 1), Output("by_hook", "a")])
+    applied = Applied((), (Output("by_tool", 2), Output("more", 3)))
+    report = replace(failed(run), leg=Leg.APPLY, reason="HookFailed", phase=Phase.APPLY, applied=applied)
+    Recorder(store, nothing, nothing, nothing, nothing).take_in([(report, None)], NOW)
+    with store.reading() as reading:
+        assert {output.name: output.value for output in reading.outputs(A)} == {"by_tool": 2, "by_hook": "a", "more": 3}
     store.close()

@@ -268,14 +268,24 @@ class PullEngine:
         `fresh`: with a token in the place of the one that others may have seen, which opens nothing any more.
         """
         with leg.lock:
-            if leg.worker is not None or leg.order is None or leg.canceled:
+            with self._lock:
+                if leg.worker is not None or leg.order is None or leg.canceled:
+                    raise LegRefused("this leg was taken before, or withdrawn")
+                before = leg.offer
+                token = leg.make_token() if fresh else None
+                # Before it is written: nobody else is offered it meanwhile, which would make another token.
+                leg.worker, leg.beat = worker, time.monotonic()
+            taken = False
+            try:
+                taken = self._ledger(leg.which).take(worker, leg.offer)
+            finally:
+                if not taken:
+                    with self._lock:
+                        leg.worker, leg.offer = None, before
+            if not taken:
                 raise LegRefused("this leg was taken before, or withdrawn")
-            token = leg.make_token() if fresh else None
-            if not self._ledger(leg.which).take(worker, leg.offer):
-                raise LegRefused("this leg was taken before, or withdrawn")
-            leg.once = fresh
+            leg.once, leg.beat = fresh, time.monotonic()
             order, leg.order = leg.order, None
-            leg.worker, leg.beat = worker, time.monotonic()
             return order, token
 
     def hear(self, pool: str, worker: str, said: Presence) -> None:

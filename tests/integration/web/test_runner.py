@@ -20,6 +20,7 @@ from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.engine import pull as pulling
 from reconciler.engine.base import Ending, LegOrder, LegReport, Limits, PrepareFailed
 from reconciler.engine.ends import LegId
+from reconciler.engine.ledger import Ledger, LegOffer
 from reconciler.engine.pull import PullEngine
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.records import order_from_data, report_to_data, to_line
@@ -192,6 +193,28 @@ def test_whoever_is_late_is_not_heard(
             transaction.put_run(applying.advance(RunEvent.FAIL))
         refused = leg.post(f"{LEG}/end", content=report(applying, Leg.APPLY))
         assert (refused.status_code, "has ended" in refused.json()["detail"]) == (410, True)
+
+
+def test_a_leg_is_offered_to_nobody_while_it_is_being_taken(
+    client: Client, store: SqlStore, engine: PullEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "_RESERVED", 0.0)
+    run = at_work(store)
+    engine.offer("production/far", order(run), None, fill)
+    token, take, others = claimed(client), Ledger.take, []
+
+    def taken_slowly(ledger: Ledger, worker: str | None, offer: LegOffer | None = None) -> bool:
+        others.extend([engine.answer("production/far", "w2"), engine.hand_over(ledger.which)])
+        if len(others) == 2:
+            raise OSError(28, "No space left on device")
+        return take(ledger, worker, offer)
+
+    monkeypatch.setattr(Ledger, "take", taken_slowly)
+    with pytest.raises(OSError, match="No space"):
+        engine.take(engine.authorise(token), "w1", fresh=True)
+    engine.take(engine.authorise(token), "w1")
+    assert others == [None] * 4
+    assert engine.authorise(token).worker == "w1"
 
 
 def test_an_apply_is_for_the_worker_that_planned(client: Client, store: SqlStore, engine: PullEngine) -> None:

@@ -13,8 +13,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,15 +275,13 @@ class PullEngine:
                 token = leg.make_token() if fresh else None
                 # Before it is written: nobody else is offered it meanwhile, which would make another token.
                 leg.worker, leg.beat = worker, time.monotonic()
-            taken = False
             try:
-                taken = self._ledger(leg.which).take(worker, leg.offer)
-            finally:
-                if not taken:
-                    with self._lock:
-                        leg.worker, leg.offer = None, before
-            if not taken:
-                raise LegRefused("this leg was taken before, or withdrawn")
+                if not self._ledger(leg.which).take(worker, leg.offer):
+                    raise LegRefused("this leg was taken before, or withdrawn")
+            except (LegRefused, OSError):
+                with self._lock:
+                    leg.worker, leg.offer = None, before
+                raise
             leg.once, leg.beat = fresh, time.monotonic()
             order, leg.order = leg.order, None
             return order, token
@@ -312,8 +310,7 @@ class PullEngine:
 
     def saved(self, leg: Handout, saving: Saving) -> None:
         """Keep what came in; LegRefused where the leg has ended meanwhile."""
-        with leg.lock:
-            self._refuse_ended(leg)
+        with self._at_work(leg):
             saving.finish()
 
     def beat(self, leg: Handout) -> dict[str, object]:
@@ -327,9 +324,9 @@ class PullEngine:
     def log(self, leg: Handout, offset: int, data: bytes, limit: int) -> int:
         """Append a piece of the run's log and return how long it is now; what is there already is left out.
 
-        LegRefused where something before the piece is missing, or the log would be longer than `limit`.
+        LegRefused where something before the piece is missing, the log gets longer than `limit`, or the leg has ended.
         """
-        with leg.lock, self._ledger(leg.which).log() as file:
+        with self._at_work(leg), self._ledger(leg.which).log() as file:
             size = file.seek(0, os.SEEK_END)
             if offset > size:
                 raise LegRefused(f"the log has {size} bytes, and this piece begins at {offset}")
@@ -346,16 +343,19 @@ class PullEngine:
         """
         if LegId(report.run, report.attempt, report.leg) != leg.which or leg.worker is None:
             raise LegRefused("the report is about another leg")
-        with leg.lock:
-            self._refuse_ended(leg)
+        with self._at_work(leg):
             rest()
             told = replace(report, waiting=False, pending_tfstate=None)
             self._ledger(leg.which).directory.write_report(told)
             self._end(leg, told)
 
-    def _refuse_ended(self, leg: Handout) -> None:
-        if self._legs.get(leg.which.run) is not leg:
-            raise LegRefused("the leg has ended already")
+    @contextmanager
+    def _at_work(self, leg: Handout) -> Iterator[None]:
+        """Hold the lock of a leg; LegRefused where it has ended."""
+        with leg.lock:
+            if self._legs.get(leg.which.run) is not leg:
+                raise LegRefused("the leg has ended already")
+            yield
 
     def _end(self, leg: Handout, report: LegReport) -> None:
         with self._lock:

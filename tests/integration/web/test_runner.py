@@ -20,6 +20,7 @@ from reconciler.core.runs import Run, RunEvent, RunStatus
 from reconciler.engine import pull as pulling
 from reconciler.engine.base import Ending, LegOrder, LegReport, Limits, PrepareFailed
 from reconciler.engine.ends import LegId
+from reconciler.engine.handout import LegRefused
 from reconciler.engine.ledger import Ledger, LegOffer
 from reconciler.engine.pull import PullEngine
 from reconciler.runner.contract.directory import RunDirectory
@@ -223,6 +224,9 @@ def test_an_apply_is_for_the_worker_that_planned(client: Client, store: SqlStore
     leg = engine.authorise(claimed(client, worker="w2"))
     engine.take(leg, "w2")
     engine.end(leg, LegReport(run.id, 2, Leg.PLAN, Ending.SUCCEEDED, "Planned", "m", Phase.PLAN))
+    with pytest.raises(LegRefused, match="has ended"):
+        engine.log(leg, 0, b"late", 9)
+    assert not RunDirectory.of(engine._data_dir, run.id).log.exists()
     engine.offer("production/far", order(run, Leg.APPLY), None, None)
     assert engine.answer("production/far", "w1") is None
     assert engine.answer("production/near", "w2") is None

@@ -271,17 +271,17 @@ class PullEngine:
             with self._lock:
                 if leg.worker is not None or leg.order is None or leg.canceled:
                     raise LegRefused("this leg was taken before, or withdrawn")
-                before = leg.offer
+                before, taken = leg.offer, False
                 token = leg.make_token() if fresh else None
                 # Before it is written: nobody else is offered it meanwhile, which would make another token.
                 leg.worker, leg.beat = worker, time.monotonic()
             try:
-                if not self._ledger(leg.which).take(worker, leg.offer):
-                    raise LegRefused("this leg was taken before, or withdrawn")
-            except (LegRefused, OSError):
-                with self._lock:
-                    leg.worker, leg.offer = None, before
-                raise
+                taken = self._ledger(leg.which).take(worker, leg.offer)
+            finally:
+                if not taken:
+                    leg.offer, leg.worker = before, None
+            if not taken:
+                raise LegRefused("this leg was taken before, or withdrawn")
             leg.once, leg.beat = fresh, time.monotonic()
             order, leg.order = leg.order, None
             return order, token

@@ -53,6 +53,11 @@ def generations(pair: Pair) -> list[tuple[int, str | None]]:
     return [(world.generation, world.revision) for world in worlds]
 
 
+def applied(machine: Machine, stack: str) -> str | None:
+    state = machine.look().stacks[stack]
+    return state.applied.revision if state.applied is not None else None
+
+
 def test_a_successor_goes_on_where_the_leader_stopped(repo: Repo, pair: Pair) -> None:
     one, two = pair
     repo.commit({"a.yaml": a_script("a", "echo 1"), "broken.yaml": a_script("b", "echo 1")})

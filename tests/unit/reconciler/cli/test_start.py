@@ -36,10 +36,13 @@ def test_what_there_is_at_the_end_is_not_looked_through_once_more(tmp_path: Path
 
 
 def test_what_runs_on_looks_for_garbage_as_often_as_ever() -> None:
-    usual = gc.get_threshold()
+    before = gc.get_threshold()
     try:
+        garbage.as_usual()
+        usual = gc.get_threshold()
         garbage.seldom()
         assert gc.get_threshold()[0] > usual[0]
-    finally:
         garbage.as_usual()
-    assert gc.get_threshold() == usual
+        assert gc.get_threshold() == usual
+    finally:
+        gc.set_threshold(*before)

@@ -53,9 +53,12 @@ def generations(pair: Pair) -> list[tuple[int, str | None]]:
     return [(world.generation, world.revision) for world in worlds]
 
 
-def applied(machine: Machine, stack: str) -> str | None:
-    state = machine.look().stacks[stack]
-    return state.applied.revision if state.applied is not None else None
+def is_done(machine: Machine, stack: str, revision: str) -> bool:
+    """Whether what a revision says of the stack is desired and applied, and no run is at work."""
+    look = machine.look()
+    desired = look.stacks[stack].desired
+    known = desired is not None and desired.revision == revision
+    return known and look.sync[stack] == "Synced" and not any(run.is_active for run in look.runs)
 
 
 def test_a_successor_goes_on_where_the_leader_stopped(repo: Repo, pair: Pair) -> None:

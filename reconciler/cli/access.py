@@ -19,16 +19,13 @@ if TYPE_CHECKING:
     from rbac.access.subjects import Subject
 
 
-@click.group("access", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("access")
+def command() -> None:
     """Ask who may do what, where. SUBJECT is user:NAME, group:NAME, apiKey:NAME, stack:SPACE/NAME, or a user's name.
 
     The answers come from the rules in force; with --merging, from what the service says that merging a branch or
     commit would make of them; with --ref, from the documents of a branch or commit in a clone alone.
     """
-    options.help_alone(ctx)
 
 
 _merging = click.option(

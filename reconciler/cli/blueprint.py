@@ -15,15 +15,12 @@ from reconciler.cli.output import Column, key, print_data, print_rows
 from spaces.model.inputs import value_of
 
 
-@click.group("blueprint", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("blueprint")
+def command() -> None:
     """List blueprints, and show their inputs and the documents they make.
 
     BLUEPRINT is space/name, or a name that only one has.
     """
-    options.help_alone(ctx)
 
 
 @options.add_command(

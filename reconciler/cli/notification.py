@@ -9,12 +9,9 @@ from reconciler.cli.client import connect
 from reconciler.cli.output import Column, Row, key, moment, print_data, print_rows
 
 
-@click.group("notification", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("notification")
+def command() -> None:
     """List what notifiers were told, or send a notice again."""
-    options.help_alone(ctx)
 
 
 @options.add_command(

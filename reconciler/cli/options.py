@@ -107,6 +107,20 @@ def add_command(group: click.Group, *parameters: Option) -> Callable[[Callable[.
     return add
 
 
+def group(name: str) -> Callable[[Callable[[], None]], click.Group]:
+    """Return a decorator that makes a function a group of commands; alone, the group prints its help."""
+
+    def make(function: Callable[[], None]) -> click.Group:
+        def alone(ctx: click.Context) -> None:
+            help_alone(ctx)
+
+        alone.__doc__ = function.__doc__
+        made = click.group(name, context_settings=CONTEXT, invoke_without_command=True, no_args_is_help=False)
+        return made(common(click.pass_context(alone)))
+
+    return make
+
+
 def split_labels(written: tuple[str, ...]) -> list[str]:
     """Return the labels of `-l a=b,c=d -l e=f`, one `key=value` each."""
     parts = [part.strip() for text in written for part in text.split(",") if part.strip()]

@@ -13,12 +13,9 @@ from reconciler.cli.completing import run_argument
 from reconciler.cli.output import Column, key, print_data, print_rows
 
 
-@click.group("policy", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("policy")
+def command() -> None:
     """Test policies on recorded inputs, and record the input of a run."""
-    options.help_alone(ctx)
 
 
 @command.command()

@@ -9,12 +9,9 @@ from reconciler.cli.client import connect
 from reconciler.cli.output import Column, Row, key, moment, print_data, print_record, print_rows
 
 
-@click.group("pool", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("pool")
+def command() -> None:
     """List the worker pools, or let one start nothing for a while."""
-    options.help_alone(ctx)
 
 
 @options.add_command(

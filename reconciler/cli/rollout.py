@@ -20,12 +20,9 @@ _COLUMNS = (
 )
 
 
-@click.group("rollout", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("rollout")
+def command() -> None:
     """List the revisions on their way to many stacks, or let a paused one go on."""
-    options.help_alone(ctx)
 
 
 @options.add_command(command, options.output)

@@ -16,12 +16,9 @@ from reconciler.cli.output import print_data, print_record, print_rows
 from reconciler.cli.run_commands import print_log, request_run, show_run
 
 
-@click.group("run", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("run")
+def command() -> None:
     """Show, confirm, discard, cancel, retry, review or let through a run. RUN is its id, or a part of it."""
-    options.help_alone(ctx)
 
 
 def _command(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:

@@ -16,12 +16,9 @@ from reconciler.cli.output import Column, print_done, print_record, print_rows
 from reconciler.cli.run_commands import request_run
 
 
-@click.group("stack", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("stack")
+def command() -> None:
     """Show, run, suspend, resume, lock or pin a stack. STACK is space/name, or a name that only one stack has."""
-    options.help_alone(ctx)
 
 
 def _command(*more: options.Option) -> Callable[[Callable[..., Any]], click.Command]:

@@ -27,12 +27,9 @@ _unit = click.option("--unit", metavar="PATH", default="", help="The unit, where
 _note = click.option("--note", metavar="TEXT", default="", help="The reason, for later readers.")
 
 
-@click.group("tfstate", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("tfstate")
+def command() -> None:
     """List, download, upload and roll back a stack's tfstate. STACK is space/name, or a name that is unique."""
-    options.help_alone(ctx)
 
 
 @options.add_command(command, stack_argument(), options.output)

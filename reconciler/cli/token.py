@@ -21,12 +21,9 @@ _COLUMNS = (
 )
 
 
-@click.group("token", context_settings=options.CONTEXT, invoke_without_command=True, no_args_is_help=False)
-@options.common
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@options.group("token")
+def command() -> None:
     """Create, list and revoke API tokens. A token has the rights of the user or API key it belongs to."""
-    options.help_alone(ctx)
 
 
 @command.command()

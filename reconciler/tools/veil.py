@@ -41,8 +41,10 @@ _NONE = Secrets()
 
 def veiled(value: Any, marks: Any, secrets: Secrets = _NONE) -> Any:
     """Return the value with everything marked replaced by MASK, and without `secrets`."""
-    if marks is True or not (marks or secrets.any):
-        return MASK if marks else value
+    if marks is True:
+        return MASK
+    if not marks and not secrets.any:
+        return value
     match value:
         case dict():
             return {key: veiled(item, _below(marks, key), secrets) for key, item in value.items()}

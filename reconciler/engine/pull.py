@@ -374,7 +374,7 @@ class PullEngine:
             if now - heard > _UNCLAIMED and leg.reserved_until <= now:
                 where = f"worker {leg.offer.wanted}" if leg.offer.wanted else f"a worker of the pool {leg.offer.pool}"
                 with leg.lock:
-                    if self._ledger(which).take(None):
+                    if self._legs.get(which.run) is leg and self._ledger(which).take(None):
                         self._end(leg, replace(never_started(which), message=f"{where} did not take it up"))
             return
         # An apply only once its tool is certainly gone: it is to stop after the lease, and killed after the grace.

@@ -219,6 +219,8 @@ class Abilities:
     """Whether it can plan some of its resources only."""
     refreshes: bool = False
     """Whether it can take over into its tfstate what the real world has, by a saved plan."""
+    says_health: bool = False
+    """Whether the attribute `health` of its resources is what it says of them. Elsewhere it may mean anything."""
 
 
 class Tool(Protocol):

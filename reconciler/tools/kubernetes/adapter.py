@@ -35,7 +35,7 @@ class Kubernetes:
 
     name = "kubernetes"
     binaries: tuple[str, ...] = ("kubectl",)
-    abilities = Abilities(plans_drift=True, managed_tfstate=False)
+    abilities = Abilities(plans_drift=True, managed_tfstate=False, says_health=True)
 
     def version_command(self, binary: str) -> Sequence[str] | None:
         """Return the command that prints the version of kubectl."""

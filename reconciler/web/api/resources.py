@@ -18,6 +18,7 @@ from reconciler.store.listed import ResourceBy, SharedIn
 from reconciler.store.queries import Reading
 from reconciler.store.stored import Place, PlacedResource, ResourceFilter
 from reconciler.tools.kubernetes.health import HealthStatus
+from reconciler.tools.registry import tool
 from reconciler.web.api import convert
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.drift import drifted_addresses
@@ -32,7 +33,6 @@ from spaces.names import StackId
 router = APIRouter(prefix="/resources", tags=["stacks"])
 
 _CURSOR = re.compile(r"([^/]+/[^/]+)/([0-9]{1,9})", re.ASCII)
-_SAYS_HEALTH = "kubernetes"
 
 
 def wanted_resources(
@@ -145,8 +145,8 @@ class Marks:
 
 
 def _health(resource: Resource, state: StackState | None) -> str | None:
-    """Return the health of a resource, where its tool says one: what others name so is an attribute like any other."""
-    if state is None or state.desired is None or state.desired.tool != _SAYS_HEALTH:
+    """Return the health of a resource, where its tool says one."""
+    if state is None or state.desired is None or not tool(state.desired.tool).abilities.says_health:
         return None
     health = resource.attributes.get("health")
     status = health.get("status") if isinstance(health, dict) else None

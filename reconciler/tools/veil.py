@@ -41,7 +41,7 @@ _NONE = Secrets()
 
 def veiled(value: Any, marks: Any, secrets: Secrets = _NONE) -> Any:
     """Return the value with everything marked replaced by MASK, and without `secrets`."""
-    if marks is True:
+    if marks is True or _are_shaped_otherwise(marks, value):
         return MASK
     if not marks and not secrets.any:
         return value
@@ -49,13 +49,16 @@ def veiled(value: Any, marks: Any, secrets: Secrets = _NONE) -> Any:
         case dict():
             return {key: veiled(item, _below(marks, key), secrets) for key, item in value.items()}
         case list():
-            if isinstance(marks, dict) and marks:  # marks of another shape: nobody knows which item is meant
-                return MASK
             return [veiled(item, _below(marks, index), secrets) for index, item in enumerate(value)]
-        case _ if isinstance(marks, dict | list) and marks:
-            return MASK
         case _:
             return secrets.hide(value) if isinstance(value, str) else value
+
+
+def _are_shaped_otherwise(marks: Any, value: Any) -> bool:
+    """Whether marks have another shape than their value, so that nobody knows what in it is meant."""
+    if not marks or isinstance(value, dict):
+        return False
+    return isinstance(marks, dict) or (isinstance(marks, list) and not isinstance(value, list))
 
 
 def with_unknown(value: Any, unknown: Any) -> Any:

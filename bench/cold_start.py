@@ -81,8 +81,8 @@ def _events(files: list[bytes]) -> float:
 def _serve(url: str, data_dir: Path, scratch: Path, rest: float = 0) -> tuple[float, float, float]:
     """Start the service, wait until it is ready, and scrape it.
 
-    Return its peak memory in MB, what is resident after `rest` seconds without any work, and how many percent of a
-    processor it takes meanwhile.
+    Return three figures: its peak memory in MB; its resident memory in MB after `rest` idle seconds; and the processor
+    time that it used in these seconds, in percent of one processor.
     """
     command = [sys.executable, "-m", "reconciler", "serve", "--config-url", url, "--data-dir", str(data_dir)]
     log = scratch / "serve.log"

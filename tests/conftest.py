@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector off what was imported and gathered: going through it took tests a fifth of their time."""
+    """Exempt everything imported so far from garbage collection, which took a fifth of the time of many tests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000)

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 def command() -> None:
     """Ask who may do what, where. SUBJECT is user:NAME, group:NAME, apiKey:NAME, stack:SPACE/NAME, or a user's name.
 
-    The answers come from the rules in force; with --merging, from what the service says that merging a branch or
-    commit would make of them; with --ref, from the documents of a branch or commit in a clone alone.
+    The answers come from the rules in force. With --merging, the service answers as after a merge of a branch or
+    commit. With --ref, the answers come from the documents of a branch or commit in a clone, without a service.
     """
 
 
 _merging = click.option(
-    "--merging", metavar="REF", help="Ask the service as if this branch or commit were merged, without what is held."
+    "--merging",
+    metavar="REF",
+    help="Ask the service how it would answer after a merge of this branch or commit. Held changes do not count.",
 )
 
 
@@ -116,7 +118,7 @@ def roles_of(ctx: click.Context, /, *, subject: str, form: str, merging: str | N
 
 @options.add_command(command, click.argument("ref"), options.output)
 def changes(ref: str, form: str) -> None:
-    """List who would gain or lose which access by merging REF, a branch or commit, as the service sees it."""
+    """List who would gain or lose which access by a merge of REF, a branch or commit that the service can fetch."""
     with connect() as api:
         found = api.every("/access/changes", ref=ref)
     columns = (

@@ -61,7 +61,7 @@ COMMANDS = {
     "policy": Listed("reconciler.cli.policy", "Test policies on recorded inputs; record the input of a run."),
     "held": Listed("reconciler.cli.held", "List, show and approve held changes."),
     "explain": Listed("reconciler.cli.explain", "Show why a stack is what it is, from the commit to the apply."),
-    "notification": Listed("reconciler.cli.notification", "List what notifiers were told; send a notice again."),
+    "notification": Listed("reconciler.cli.notification", "List the notices sent to notifiers; send one again."),
     "audit": Listed("reconciler.cli.audit", "List the audit log; verify that nobody altered it."),
     "access": Listed("reconciler.cli.access", "Ask who may do what, where, and why."),
     "token": Listed("reconciler.cli.token", "Create, list and revoke API tokens."),

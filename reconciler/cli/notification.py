@@ -11,18 +11,18 @@ from reconciler.cli.output import Column, Row, key, moment, print_data, print_ro
 
 @options.group("notification")
 def command() -> None:
-    """List what notifiers were told, or send a notice again."""
+    """List the notices sent to notifiers, or send one again."""
 
 
 @options.add_command(
     command,
-    click.option("--notifier", metavar="SPACE/NAME", help="Only what this notifier was told."),
-    click.option("--failed", is_flag=True, help="Only what was given up."),
-    click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only N notices."),
+    click.option("--notifier", metavar="SPACE/NAME", help="Only notices to this notifier."),
+    click.option("--failed", is_flag=True, help="Only notices that the service has stopped trying to send."),
+    click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N notices."),
     options.output,
 )
 def list(*, notifier: str | None, failed: bool, limit: int | None, form: str) -> None:  # noqa: A001 - its name
-    """List the notices that still wait, then those that were taken or given up, the newest first."""
+    """List notices: first those that still wait, then those that were delivered or given up, the newest first."""
     with connect() as api:
         # What waits is not given up.
         waiting = [] if failed else api.get("/notifications/waiting", notifier=notifier, limit=limit or 1000)["items"]

@@ -22,7 +22,7 @@ def command() -> None:
     options.output,
 )
 def list(*, notifier: str | None, failed: bool, limit: int | None, form: str) -> None:  # noqa: A001 - its name
-    """List notices: first those that still wait, then those that the notifier took or that were given up, the newest first."""
+    """List notices: first those that still wait, then those that were taken or given up, newest first."""
     with connect() as api:
         # What waits is not given up.
         waiting = [] if failed else api.get("/notifications/waiting", notifier=notifier, limit=limit or 1000)["items"]

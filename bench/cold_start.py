@@ -16,10 +16,10 @@ from typing import Any
 from bench.harness import Figure, Limit, alternate, environment, timed
 from bench.installations import installation
 from bench.repositories import build
+from bench.served import served
 
 STACKS = 10_000
 ROUNDS = 5
-_READY_SECONDS = 60.0
 _SETTLE_SECONDS, _REST_SECONDS = 10, 30
 
 
@@ -84,27 +84,16 @@ def _serve(url: str, data_dir: Path, scratch: Path, rest: float = 0) -> tuple[fl
     Return three figures: its peak memory in MB; its resident memory in MB after `rest` idle seconds; and the processor
     time that it used in these seconds, in percent of one processor.
     """
-    command = [sys.executable, "-m", "reconciler", "serve", "--config-url", url, "--data-dir", str(data_dir)]
-    log = scratch / "serve.log"
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0"], env=environment(), stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        address = _address(process, log)
-        _until_ready(process, address)
+    with served(url, data_dir, scratch) as service:
         for path in ("/metrics", "/readyz"):
-            urllib.request.urlopen(address + path, timeout=_READY_SECONDS).read()
-        peak = _memory(process.pid, "VmHWM")
+            urllib.request.urlopen(service.url + path, timeout=60).read()
+        peak = _memory(service.pid, "VmHWM")
         if not rest:
             return peak, 0, 0
         time.sleep(_SETTLE_SECONDS)
-        before = _seconds(process.pid)
+        before = _seconds(service.pid)
         time.sleep(rest)
-        return peak, _memory(process.pid, "VmRSS"), 100 * (_seconds(process.pid) - before) / rest
-    finally:
-        process.terminate()
-        process.wait()
+        return peak, _memory(service.pid, "VmRSS"), 100 * (_seconds(service.pid) - before) / rest
 
 
 def _memory(pid: int, line: str) -> float:
@@ -117,25 +106,3 @@ def _seconds(pid: int) -> float:
     """Return the seconds of the processor that a process and its ended children have used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    end = time.monotonic() + _READY_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        found = re.search(r"listening on (\S+);", log.read_text(encoding="utf-8"))
-        if found:
-            return found[1]
-        time.sleep(0.05)
-    raise RuntimeError(f"station serve did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
-
-
-def _until_ready(process: subprocess.Popen[bytes], address: str) -> None:
-    end = time.monotonic() + _READY_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            urllib.request.urlopen(address + "/readyz", timeout=_READY_SECONDS).read()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("station serve did not get ready")

@@ -22,15 +22,15 @@ from spaces.documents.tree import SpaceTree
 from tests.factories import NOW, a_run, a_stack
 
 STREAMS, LINES, REST = 1000, 10, 5.0
-TOKEN = "operator"
+_TOKEN = "operator"
 
 
 def measure(scratch: Path) -> Iterator[Figure]:
     """Measure from the line in the file to the last of the clients, one after the other."""
-    with served(scratch, pages=False) as (server, run, log, _token), ExitStack() as closing:
+    with _served(scratch) as (server, run, log), ExitStack() as closing:
         address = server.url.removeprefix("http://").split(":")
         path = f"/api/v1/runs/{run}/log/events"
-        clients = [follow(closing, (address[0], int(address[1])), path) for _ in range(STREAMS)]
+        clients = [follow(closing, (address[0], int(address[1])), path, _TOKEN) for _ in range(STREAMS)]
         for client in clients:
             client.recv(4096)
         began = time.process_time()
@@ -49,8 +49,8 @@ def measure(scratch: Path) -> Iterator[Figure]:
 
 
 @contextmanager
-def served(scratch: Path, *, pages: bool) -> Iterator[tuple[HttpServer, RunId, bytearray, str]]:
-    """Serve one run that is at work; give the server, the run, its log to write to, and the operator's token."""
+def _served(scratch: Path) -> Iterator[tuple[HttpServer, RunId, bytearray]]:
+    """Serve one run that is at work; give the server, the run, and its log to write to."""
     store = open_store(f"sqlite:///{scratch / 'station.db'}", Keys.load_or_create(scratch / "key"))
     run = a_run("production/web", status=RunStatus.PLANNING, attempt=1)
     with store.writing() as transaction:
@@ -60,21 +60,21 @@ def served(scratch: Path, *, pages: bool) -> Iterator[tuple[HttpServer, RunId, b
     access = Access.compile(AccessDocuments(), tree, (), NOW)
     ports = Ports(
         store=store,
-        operator_token=TOKEN,
+        operator_token=_TOKEN,
         tree=lambda: tree,
         access=lambda: access,
         effective=lambda _stack: None,
         live_log=lambda _run, offset, limit: bytes(log[offset : offset + limit]),
     )
-    with HttpServer(create_app(ports, pages=pages)) as server:
-        yield server, run.id, log, TOKEN
+    with HttpServer(create_app(ports, pages=False)) as server:
+        yield server, run.id, log
     store.close()
 
 
-def follow(closing: ExitStack, address: tuple[str, int], path: str) -> socket.socket:
+def follow(closing: ExitStack, address: tuple[str, int], path: str, token: str) -> socket.socket:
     """Open a stream, and leave what it says to whoever reads it."""
     client = closing.enter_context(socket.create_connection(address, timeout=60))
-    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
     client.sendall(head.encode())
     return client
 

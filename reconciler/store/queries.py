@@ -30,7 +30,6 @@ from reconciler.store.stored import (
     AuditRow,
     ConfigurationState,
     DeviceLogin,
-    Health,
     Lease,
     OutboxEntry,
     Place,
@@ -41,6 +40,7 @@ from reconciler.store.stored import (
     RunFilter,
     ServiceSeen,
     Session,
+    StackCounts,
     StackFilter,
     StoredApproval,
     TfstateLock,
@@ -67,14 +67,11 @@ class Reading(Protocol):
     def list_stacks(self, wanted: StackFilter, after: str | None, limit: int) -> list[StackState]:
         """Return one page, by space and name, of the stacks after the stack `after` (`space/name`)."""
 
-    def count_stacks(self) -> dict[tuple[str, str, str], int]:
-        """Return the number of stacks in Git by (space, tool, sync)."""
+    def count_stacks(self) -> dict[tuple[SpaceName, str, str], StackCounts]:
+        """Return how many stacks in Git there are by (space, tool, sync)."""
 
     def stack_gauges(self) -> list[StackGauge]:
         """Return what the metrics show of each stack in Git, in no order."""
-
-    def count_health(self) -> dict[SpaceName, Health]:
-        """Return how many stacks in Git are ready or stalled, for each space that has stacks."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""

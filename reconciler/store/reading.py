@@ -39,8 +39,8 @@ from reconciler.store.selecting import ACTIVE_STATUSES, among, among_stacks, bin
 from reconciler.store.services import ServiceReading
 from reconciler.store.stored import (
     ConfigurationState,
-    Health,
     RunFilter,
+    StackCounts,
     StackFilter,
 )
 from reconciler.store.tables import runs, stacks
@@ -129,10 +129,15 @@ class SqlReading(
             after = str(candidates[-1].id)
         return page[:limit]
 
-    def count_stacks(self) -> dict[tuple[str, str, str], int]:
+    def count_stacks(self) -> dict[tuple[SpaceName, str, str], StackCounts]:
         by = (stacks.c.space, stacks.c.tool, stacks.c.sync)
-        query = select(*by, func.count()).where(stacks.c.in_git).group_by(*by)
-        return {(space, tool, sync): count for space, tool, sync, count in self._connection.execute(query)}
+        met = [
+            func.sum(case((column == ConditionStatus.TRUE.value, 1), else_=0))
+            for column in (stacks.c.ready, stacks.c.stalled)
+        ]
+        query = select(*by, func.count(), *met).where(stacks.c.in_git).group_by(*by)
+        found = self._connection.execute(query).all()
+        return {(SpaceName(space), tool, sync): StackCounts(*counts) for space, tool, sync, *counts in found}
 
     def stack_gauges(self) -> list[StackGauge]:
         columns = (stacks.c.space, stacks.c.name, stacks.c.tool, stacks.c.sync, stacks.c.ready, stacks.c.resources)
@@ -150,14 +155,6 @@ class SqlReading(
             )
             for space, name, tool, sync, ready, resources, applied_at, drifted in self._connection.execute(query).all()
         ]
-
-    def count_health(self) -> dict[SpaceName, Health]:
-        numbers = [
-            func.sum(case((column == ConditionStatus.TRUE.value, 1), else_=0))
-            for column in (stacks.c.ready, stacks.c.stalled)
-        ]
-        query = select(stacks.c.space, *numbers).where(stacks.c.in_git).group_by(stacks.c.space)
-        return {SpaceName(space): Health(*found) for space, *found in self._connection.execute(query)}
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         found = self._connection.execute(statements.DUE_STACKS, {"now": rows.micros(now), "most": limit})
@@ -197,6 +194,10 @@ class SqlReading(
         page: list[Run] = []
         while len(page) < limit:
             part = query if before is None else query.where(runs.c.id < before)
+            if wanted.spaces is not None:
+                # Found by their ids alone: SQLite would sort all runs of these spaces with everything in them.
+                ids = part.with_only_columns(runs.c.id)
+                part = select_runs().where(runs.c.id.in_(ids)).order_by(runs.c.id.desc())
             candidates = [rows.run_from_row(row) for row in self._connection.execute(part, {"most": limit})]
             page += self._labelled(candidates, wanted.labels) if wanted.labels else candidates
             if len(candidates) < limit:

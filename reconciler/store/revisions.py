@@ -24,11 +24,16 @@ class RevisionReading(ReadingBase):
 
     def list_revisions(self, wanted: RunFilter, before: str | None, limit: int) -> list[RevisionProgress]:
         """Return one page, newest first, of the revisions whose newest run is older than the run `before`."""
-        newer = runs.alias("newer")
-        same = self._narrowed(select(newer.c.id), newer, wanted)
+        newer, stacks_of = runs.alias("newer"), self._stacks_of(wanted)
+        same = _of_kinds(select(newer.c.id), newer, wanted)
         same = same.where(newer.c.revision == runs.c.revision, newer.c.id > runs.c.id).correlate(runs)
-        query = self._narrowed(select(runs.c.revision), runs, wanted)
-        query = query.where(runs.c.revision.is_not(None), ~same.exists())
+        query = _of_kinds(select(runs.c.revision), runs, wanted).where(runs.c.revision.is_not(None))
+        if stacks_of is not None:
+            same = same.where(newer.c.stack_id.in_(stacks_of))
+            # By their ids: SQLite goes through these runs from the newest on, and no further than the page reaches.
+            theirs = runs.alias("theirs")
+            query = query.where(runs.c.id.in_(select(theirs.c.id).where(theirs.c.stack_id.in_(stacks_of))))
+        query = query.where(~same.exists())
         if before is not None:
             query = query.where(runs.c.id < before)
         found = [it.revision for it in self._connection.execute(query.order_by(runs.c.id.desc()).limit(limit))]
@@ -37,7 +42,11 @@ class RevisionReading(ReadingBase):
     def _progress(self, revisions: list[str], wanted: RunFilter) -> list[RevisionProgress]:
         place = func.row_number().over(partition_by=(runs.c.revision, runs.c.stack_id), order_by=runs.c.id.desc())
         columns = (runs.c.revision, runs.c.id, runs.c.status, runs.c.finished_at, place.label("place"))
-        each = self._narrowed(select(*columns), runs, wanted).where(runs.c.revision.in_(revisions)).subquery()
+        found, stacks_of = _of_kinds(select(*columns), runs, wanted), self._stacks_of(wanted)
+        if stacks_of is not None:
+            # Not the bare column: SQLite would go through all runs of these stacks, not through those of the revisions.
+            found = found.where(func.coalesce(runs.c.stack_id, 0).in_(stacks_of))
+        each = found.where(runs.c.revision.in_(revisions)).subquery()
         last = each.c.place == 1
         query = select(
             each.c.revision,
@@ -52,13 +61,15 @@ class RevisionReading(ReadingBase):
             by_revision[row.revision].append(row)
         return [_progress(revision, found) for revision, found in by_revision.items()]
 
-    def _narrowed(self, query: Select[Any], table: FromClause, wanted: RunFilter) -> Select[Any]:
-        if wanted.kinds is not None:
-            query = query.where(table.c.kind.in_(sorted(wanted.kinds)))
-        if wanted.spaces is not None:
-            theirs = select(stacks.c.id).where(among(self._connection, stacks.c.space, wanted.spaces))
-            query = query.where(table.c.stack_id.in_(theirs))
-        return query
+    def _stacks_of(self, wanted: RunFilter) -> Select[Any] | None:
+        """Return the query for the keys of the stacks in the wanted spaces; None: all are wanted."""
+        if wanted.spaces is None:
+            return None
+        return select(stacks.c.id).where(among(self._connection, stacks.c.space, wanted.spaces))
+
+
+def _of_kinds(query: Select[Any], table: FromClause, wanted: RunFilter) -> Select[Any]:
+    return query if wanted.kinds is None else query.where(table.c.kind.in_(sorted(wanted.kinds)))
 
 
 def _progress(revision: str, found: list[_Row]) -> RevisionProgress:

@@ -372,9 +372,10 @@ class ResourceFilter:
     """Only those that another stack of these spaces has, too."""
 
 
-class Health(NamedTuple):
-    """How many of some stacks have the condition Ready, and how many have Stalled."""
+class StackCounts(NamedTuple):
+    """How many stacks there are, how many of them have the condition Ready, and how many have Stalled."""
 
+    stacks: int
     ready: int
     stalled: int
 

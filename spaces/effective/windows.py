@@ -35,8 +35,14 @@ class Freeze:
 
 def freezes(documents: PlacedDocuments, space: SpaceName) -> tuple[Freeze, ...]:
     """Return the windows over the stacks of a space: its own, and those of all spaces above, the farthest first."""
-    line = documents.tree.lineage(space)[::-1]
-    return tuple(_freeze(name, window) for name in line for window in _windows(documents, name))
+    return tuple(each for name in documents.tree.lineage(space)[::-1] for each in own_freezes(documents, name))
+
+
+def own_freezes(documents: PlacedDocuments, space: SpaceName) -> tuple[Freeze, ...]:
+    """Return the windows that a space itself says."""
+    placed = documents.placed(ResourceRef(Kind.SPACE, space, space))
+    spec = placed.resource.spec if placed is not None else None
+    return tuple(_freeze(space, window) for window in spec.windows) if isinstance(spec, SpaceSpec) else ()
 
 
 def refrozen(
@@ -62,12 +68,6 @@ def _own(documents: PlacedDocuments, space: SpaceName) -> object:
     placed = documents.placed(ResourceRef(Kind.SPACE, space, space))
     spec = placed.resource.spec if placed is not None else None
     return (spec.windows, spec.rollout) if isinstance(spec, SpaceSpec) else ((), None)
-
-
-def _windows(documents: PlacedDocuments, space: SpaceName) -> tuple[Window, ...]:
-    placed = documents.placed(ResourceRef(Kind.SPACE, space, space))
-    spec = placed.resource.spec if placed is not None else None
-    return spec.windows if isinstance(spec, SpaceSpec) else ()
 
 
 def _freeze(space: SpaceName, window: Window) -> Freeze:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
-from reconciler.core.freezing import Frozen, frozen, open_windows
+from reconciler.core.freezing import Frozen, frozen
 from reconciler.core.state import StackState
 from reconciler.refusals import OperationRefused, Refusal
 from reconciler.web.api.auth import Caller, Right
@@ -13,8 +12,8 @@ from reconciler.web.api.schemas.overview import WindowJson
 from reconciler.web.api.schemas.stacks import FrozenJson
 from reconciler.web.api.told import Told
 from spaces.documents.documents import PlacedDocuments
-from spaces.effective.windows import Freeze, freezes
-from spaces.names import Kind, ResourceRef
+from spaces.effective.windows import Freeze, own_freezes
+from spaces.names import Kind
 
 
 def basis(caller: Caller, window: Frozen) -> str:
@@ -46,14 +45,9 @@ def open_in(documents: PlacedDocuments, caller: Caller, now: datetime) -> list[W
     return [
         _window(each, now, told)
         for space in sorted(spaces)
-        for each in _own(documents, ResourceRef(Kind.SPACE, space, space), now)
+        for each in own_freezes(documents, space)
+        if each.until(now) is not None
     ]
-
-
-def _own(documents: PlacedDocuments, space: ResourceRef, now: datetime) -> Iterable[Freeze]:
-    mine = (each for each in freezes(documents, space.space) if each.space == space.space)
-    found = open_windows(mine, now)
-    return found.windows if found is not None else ()
 
 
 def _window(window: Freeze, now: datetime, told: Told) -> WindowJson:

@@ -52,7 +52,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     readable, runnable = caller.spaces(Right.STACK_READ), caller.spaces(Right.RUN_READ)
     for (space, _, sync), count in counted.items():
         if readable is None or space in readable:
-            stacks[sync] += count
+            stacks[sync] += count.stacks
     runs = Counter(str(run.status) for run in active if runnable is None or run.stack.space in runnable)
     everything = caller.sees_everything
     return StatusJson(
@@ -141,11 +141,13 @@ def all_spaces(ports: Ports, caller: Caller) -> list[SpaceJson]:
     names = sorted(space for space in tree.spaces() if visible is None or space in visible)
     with ports.store.reading() as reading:
         counted = reading.count_stacks()
-        health = reading.count_health()
-    stacks: dict[str, Counter[str]] = {}
+    stacks: dict[SpaceName, Counter[str]] = {name: Counter() for name in names}
+    ready, stalled = Counter[SpaceName](), Counter[SpaceName]()
     for (space, _, sync), count in counted.items():
-        if readable is None or space in readable:
-            stacks.setdefault(space, Counter())[sync] += count
+        if space in stacks and (readable is None or space in readable):
+            stacks[space][sync] += count.stacks
+            ready[space] += count.ready
+            stalled[space] += count.stalled
 
     def show(space: SpaceName) -> SpaceJson:
         parent = tree.parent(space)
@@ -153,9 +155,9 @@ def all_spaces(ports: Ports, caller: Caller) -> list[SpaceJson]:
             name=space,
             parent=parent if visible is None or parent in visible else None,
             inherit=tree.inherits(space),
-            stacks=dict(sorted(stacks.get(space, Counter()).items())),
-            ready=health[space].ready if space in stacks else 0,
-            stalled=health[space].stalled if space in stacks else 0,
+            stacks=dict(sorted(stacks[space].items())),
+            ready=ready[space],
+            stalled=stalled[space],
         )
 
     return [show(name) for name in names]

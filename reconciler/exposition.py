@@ -19,6 +19,8 @@ from prometheus_client.utils import floatToGoString
 _COUNTED = "_total"
 _PIECE = 1000
 """How many texts of a table are joined at once: the whole is too large to be there several times."""
+_PLAIN = 1e15
+"""Below it Python writes numbers without an exponent."""
 
 
 class Table(Metric):
@@ -31,8 +33,8 @@ class Table(Metric):
         # Sorted, as the library has them.
         order = sorted(range(len(labels)), key=labels.__getitem__)
         self._sort = itemgetter(*order)
-        pairs = ",".join([f'{labels[at]}="%s"' for at in order])
-        self._line = f"{name}{{{pairs}}} %s\n"
+        self._pairs = ",".join([f'{labels[at]}="%s"' for at in order])
+        self._begin = f"{name}{{"
         # Few texts differ: each is escaped once.
         self._escape = _Escaped().__getitem__
         self._head = f"# HELP {name} {text}\n# TYPE {name} {self.type}\n"
@@ -52,7 +54,11 @@ class Table(Metric):
 
     def add(self, values: Sequence[str], value: float) -> None:
         """Add the value of these labels."""
-        self.lines.append(self._line % (*map(self._escape, self._sort(values)), _written(value)))
+        self.put(self._pairs % (*map(self._escape, self._sort(values)),), value)
+
+    def put(self, labels: str, value: float) -> None:
+        """Add the value of labels that are written already, as between the braces and in the order of their names."""
+        self.lines.append(f"{self._begin}{labels}}} {_written(value)}\n")
 
     def pieces(self) -> Iterator[str]:
         """Return the metric in Prometheus' text format, piece by piece."""
@@ -80,8 +86,8 @@ def escaped(text: str) -> str:
 
 
 def _written(value: float) -> str:
-    # The library's own way, which is for all numbers and takes ten times as long, comes to the same for these.
-    if 0 <= value < 1_000_000:
+    # Times and counts. The library's own way, which is for all numbers, takes ten times as long.
+    if 0 <= value < _PLAIN:
         return repr(float(value))
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from reconciler.exposition import Table
+from reconciler.exposition import Table, escaped
 
 NAMESPACE = "stationkeeper_"
 """How the name of every metric begins."""
@@ -27,7 +27,8 @@ class StackGauge(NamedTuple):
     sync: str
     ready: str
     resources: int | None
-    applied_at: datetime | None
+    applied_at: float | None
+    """When it was applied last, in seconds since 1970."""
     drifted: int | None = None
     """How many of its resources differ from what was applied; None: nobody has looked."""
 
@@ -131,7 +132,7 @@ def _of_runs(gauges: Gauges) -> list[GaugeMetricFamily]:
 def _of_stacks(gauges: Gauges) -> list[Metric]:
     place = ("space", "stack")
     info = Table(NAMESPACE + "stack_info", "Every stack in force.", (*place, "tool", "sync", "ready"))
-    counts = _family("stacks", "Stacks in force.", ["space", "tool", "sync"])
+    counts = Table(NAMESPACE + "stacks", "Stacks in force.", ("space", "tool", "sync"))
     resources = Table(NAMESPACE + "stack_resources", "Resources of a stack.", place)
     drifted = Table(
         NAMESPACE + "stack_drifted_resources",
@@ -141,18 +142,24 @@ def _of_stacks(gauges: Gauges) -> list[Metric]:
     applied = Table(NAMESPACE + "stack_last_applied_timestamp_seconds", "Time of a stack's last apply.", place)
     by_sync: Counter[tuple[str, str, str]] = Counter()
     for stack in gauges.stacks:
-        key = stack.space, stack.stack
-        info.add((*key, stack.tool, stack.sync, stack.ready), 1)
+        labels = place_of(stack.space, stack.stack)
+        # Words of the service's own: nothing in them is escaped.
+        info.put(f'ready="{stack.ready}",{labels},sync="{stack.sync}",tool="{stack.tool}"', 1)
         by_sync[stack.space, stack.tool, stack.sync] += 1
         if stack.resources is not None:
-            resources.add(key, stack.resources)
+            resources.put(labels, stack.resources)
         if stack.drifted is not None:
-            drifted.add(key, stack.drifted)
+            drifted.put(labels, stack.drifted)
         if stack.applied_at is not None:
-            applied.add(key, stack.applied_at.timestamp())
-    for labels, count in sorted(by_sync.items()):
-        counts.add_metric(list(labels), count)
+            applied.put(labels, stack.applied_at)
+    for key, count in sorted(by_sync.items()):
+        counts.add(key, count)
     return [info, counts, resources, drifted, applied]
+
+
+def place_of(space: str, stack: str) -> str:
+    """Return the labels that say which stack a value is of, as they stand between the braces."""
+    return f'space="{escaped(space)}",stack="{escaped(stack)}"'
 
 
 def _family(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:

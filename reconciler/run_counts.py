@@ -10,8 +10,8 @@ from threading import Lock
 
 from prometheus_client.registry import Collector
 
-from reconciler.exposition import Table, escaped
-from reconciler.gauges import NAMESPACE
+from reconciler.exposition import Table
+from reconciler.gauges import NAMESPACE, place_of
 
 EXPECTED_ENDS = {
     "tracked": ("finished", "failed", "interrupted", "canceled", "discarded", "superseded"),
@@ -56,21 +56,18 @@ class RunsEnded(Collector):
         zeros = _lines(_PLACE, _ZEROS)
         for table in self.describe():
             table.lines += [
-                _lines(_place(stack), _ZEROS | counted[stack])
+                _lines(place_of(*stack), _ZEROS | counted[stack])
                 if stack in counted
-                else zeros.replace(_PLACE, _place(stack))
+                else zeros.replace(_PLACE, place_of(*stack))
                 for stack in stacks
             ]
-            table.lines += [_lines(_place(stack), counts) for stack, counts in counted.items() if stack not in stacks]
+            table.lines += [
+                _lines(place_of(*stack), counts) for stack, counts in counted.items() if stack not in stacks
+            ]
             yield table
 
 
-def _place(stack: tuple[str, str]) -> str:
-    space, name = map(escaped, stack)
-    return f'space="{space}",stack="{name}"'
-
-
-_PLACE = _place(("\0", "\0"))
+_PLACE = place_of("\0", "\0")
 """Stands for the place of any stack."""
 
 

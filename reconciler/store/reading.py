@@ -150,7 +150,7 @@ class SqlReading(
                 sync,
                 ready or ConditionStatus.UNKNOWN.value,
                 resources if resources or applied_at is not None else None,
-                rows.from_micros(applied_at),
+                applied_at / 1e6 if applied_at is not None else None,
                 drifted,
             )
             for space, name, tool, sync, ready, resources, applied_at, drifted in self._connection.execute(query).all()

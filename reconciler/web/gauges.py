@@ -27,6 +27,7 @@ from reconciler.store.stored import ConfigurationState, StoreError
 from reconciler.web.ports import Ports
 from spaces.effective.pools import pools as pools_of
 from spaces.model.pool import DEFAULT_POOL
+from spaces.names import Kind
 
 LEASE = timedelta(minutes=3)
 """After this time without a scrape another service shows the gauges."""
@@ -44,7 +45,7 @@ def expose(ports: Ports) -> None:
     ports.metrics.expect_verdicts({kind: (*map(str, results), "error") for kind, results in RESULTS.items()})
     ports.metrics.show(
         lambda: read_gauges(ports.store, ports.holder, ports.now(), pools_of(ports.documents())),
-        lambda: [(stack.space, stack.name) for stack in ports.documents().stacks()],
+        lambda: [(stack.ref.space, stack.ref.name) for stack in ports.documents().of_kind(Kind.STACK)],
     )
 
 

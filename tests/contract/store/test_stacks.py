@@ -248,7 +248,7 @@ def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, 
             (0, 1),
         ]
         assert sorted(reading.stack_gauges()) == shown
-        assert (shown[-1].resources, shown[-1].applied_at) == (2, an_applied().at)
+        assert (shown[-1].resources, shown[-1].applied_at) == (2, an_applied().at.timestamp())
     newer.close()
 
 

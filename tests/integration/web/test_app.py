@@ -497,7 +497,7 @@ def test_metrics_show_what_the_store_holds(client: Client, store: SqlStore, port
         'stationkeeper_stacks{space="production",sync="Synced",tool="terraform"} 1.0',
         'stationkeeper_stacks{space="production",sync="Unknown",tool="script"} 1.0',
         'stationkeeper_stack_resources{space="production",stack="network"} 0.0',
-        'stationkeeper_stack_last_applied_timestamp_seconds{space="production",stack="network"} 1.7723664e+09',
+        'stationkeeper_stack_last_applied_timestamp_seconds{space="production",stack="network"} 1772366400.0',
         'stationkeeper_runs_active{kind="tracked",status="queued"} 1.0',
         'stationkeeper_runs_active{kind="drift",status="planning"} 1.0',
         'stationkeeper_runs_active{kind="tracked",status="applying"} 0.0',

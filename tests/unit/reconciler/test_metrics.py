@@ -55,7 +55,7 @@ def test_gauges_are_read_at_every_scrape() -> None:
     stacks: list[StackGauge] = []
     metrics.show(lambda: Gauges(stacks=tuple(stacks)))
     assert not any(line.startswith("stationkeeper_stack_info{") for line in lines(metrics))
-    stacks.append(StackGauge("production", "network", "script", "Synced", "True", 3, NOW))
+    stacks.append(StackGauge("production", "network", "script", "Synced", "True", 3, NOW.timestamp()))
     assert 'stationkeeper_stack_resources{space="production",stack="network"} 3.0' in lines(metrics)
 
 

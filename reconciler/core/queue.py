@@ -1,7 +1,7 @@
 """Which queued run starts next: by what it is for, then the spaces in turn, then the oldest. Pure.
 
 A run that is queued stands in the line of its space, rank and worker pool. `store.queue` reads the lines, leaves out
-those of full pools, asks `next_line` for each free place, and gives the place to the first run of that line that may
+those of full pools, asks `Turns` for each free place, and gives the place to the first run of that line that may
 start. Among lines of one rank, the space comes first that has the fewest runs at work in the pool, and of those the one
 whose last turn there is the longest ago. So a space with ten thousand queued runs keeps nobody waiting longer than a
 place takes to become free. Turns are numbered: no clock counts.
@@ -9,6 +9,7 @@ place takes to become free. Turns are numbered: no clock counts.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from spaces.names import SpaceName
 
 FIRST = 0
 """The rank of runs that somebody put before all others."""
+
+PLACE_AT_WORK, PLACE_QUEUED = "0", "1"
+"""How `place_of` begins."""
 
 RANKS = {
     RunKind.DESTROY: 1,
@@ -77,7 +81,7 @@ def pool_of(party: str) -> str:
     return party.partition(":")[2] or DEFAULT_POOL
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class QueueLine:
     """The queued runs of one rank, space and pool."""
 
@@ -123,6 +127,49 @@ def line_of(run: Run) -> str | None:
     return QueueLine(rank_of(run), party_of(run.stack.space, run.pool), run.id).name
 
 
-def next_line(lines: Iterable[QueueLine], at_work: Mapping[str, int]) -> QueueLine | None:
-    """Return the line whose turn it is; None: nothing is queued. `at_work`: how many runs each party has at work."""
-    return min(lines, key=lambda line: (line.rank, at_work.get(line.party, 0), line.turn, line.head), default=None)
+def place_of(run: Run) -> str:
+    """Return the text by which a run at work or queued is sorted for people: at work, urgent, old come first."""
+    return f"{PLACE_QUEUED}{rank_of(run)}{run.id}" if run.status is RunStatus.QUEUED else f"{PLACE_AT_WORK}{run.id}"
+
+
+class Turns:
+    """The lines in the order in which they get free places.
+
+    `at_work` is how many runs each party has at work. Whoever hands out a place counts it there, and calls `served`.
+    """
+
+    def __init__(self, lines: Iterable[QueueLine], at_work: Mapping[str, int]) -> None:
+        self._at_work = at_work
+        found = list(lines)
+        self._turns = {line.party: line.turn for line in found}
+        self._newest = max(self._turns.values(), default=0)
+        self._queue = [(self._key(line), line) for line in found]
+        heapq.heapify(self._queue)
+
+    def next(self) -> QueueLine | None:
+        """Return the line whose turn it is; None: nothing is queued."""
+        while self._queue:
+            key, line = self._queue[0]
+            now = self._key(line)
+            if now == key:
+                return line
+            # Its party was served since: it goes back, never forward.
+            heapq.heapreplace(self._queue, (now, line))
+        return None
+
+    def first(self, most: int) -> list[QueueLine]:
+        """Return the lines that come first, at most so many."""
+        return [line for _, line in heapq.nsmallest(most, ((self._key(line), line) for _, line in self._queue))]
+
+    def served(self, line: QueueLine) -> int:
+        """Let a line's party come after all others that have as many runs at work; returns the number of its turn."""
+        self._newest += 1
+        self._turns[line.party] = self._newest
+        return self._newest
+
+    def close(self) -> None:
+        """Leave out the line whose turn it is: nothing of it can start."""
+        heapq.heappop(self._queue)
+
+    def _key(self, line: QueueLine) -> tuple[int, int, int, str]:
+        return line.rank, self._at_work.get(line.party, 0), self._turns[line.party], line.head

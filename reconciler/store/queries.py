@@ -23,6 +23,7 @@ from reconciler.core.verdicts import Judgement, Review
 from reconciler.gauges import StackGauge
 from reconciler.store.listed import ResourceBy, ResourceGroup
 from reconciler.store.pools import Drained, PoolRuns
+from reconciler.store.queue import ActiveCount
 from reconciler.store.stored import (
     Announcement,
     ApiToken,
@@ -127,8 +128,17 @@ class Reading(Protocol):
     def active_statuses(self) -> dict[RunId, tuple[str, str]]:
         """Return the stack, as `space/name`, and the status of each run that has not ended: for frequent questions."""
 
-    def in_the_way(self) -> dict[RunId, RunId]:
-        """Return the queued runs that cannot start yet, each with the run of its stack that goes first."""
+    def count_active(self) -> list[ActiveCount]:
+        """Count the runs that have not ended."""
+
+    def queue(self, spaces: Collection[SpaceName] | None, behind: str, limit: int) -> list[Run]:
+        """Return one page of the runs at work and those that are queued, of some spaces (None: of all).
+
+        They come in the order of `core.queue.place_of`, those behind a place: an empty text is before all.
+        """
+
+    def in_the_way(self, of: Collection[RunId]) -> dict[RunId, RunId]:
+        """Return those of some queued runs that cannot start yet, each with the run of its stack that goes first."""
 
     def last_runs(self, stacks: Collection[StackId]) -> dict[StackId, Run]:
         """Return the newest run of each stack that has one."""

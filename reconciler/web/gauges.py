@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from rbac.access.actions import ACTIONS
 from rbac.admission.admit import HaltReason
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import ACTIVE, Run, RunKind, RunStatus
+from reconciler.core.runs import ACTIVE, RunKind, RunStatus
 from reconciler.core.state import ConditionType
 from reconciler.core.verdicts import RESULTS
 from reconciler.gauges import Gauges
@@ -23,7 +23,7 @@ from reconciler.repeating import Repeating
 from reconciler.rollouts import under_way
 from reconciler.store.protocol import Store
 from reconciler.store.queries import Reading
-from reconciler.store.stored import ConfigurationState, StoreError
+from reconciler.store.stored import ConfigurationState, RunFilter, StoreError
 from reconciler.web.ports import Ports
 from spaces.effective.pools import pools as pools_of
 from spaces.model.pool import DEFAULT_POOL
@@ -33,6 +33,7 @@ LEASE = timedelta(minutes=3)
 """After this time without a scrape another service shows the gauges."""
 
 _NAME = "gauges"
+_MOST_WAITING = 10_000
 _HALTS = (*HaltReason, *GitReason, Reason.CONFIG_PATH_NOT_FOUND, Reason.HISTORY_REWRITTEN)
 
 _log = logging.getLogger(__name__)
@@ -81,7 +82,11 @@ def _shows(store: Store, holder: str, now: datetime) -> bool:
 
 def _gauges(reading: Reading, pools: Iterable[str]) -> Gauges:
     configuration = reading.configuration()
-    active = reading.active_runs()
+    active = reading.count_active()
+    kinds, depths = Counter[tuple[str, str]](), Counter[str]()
+    for each in active:
+        kinds[each.kind, each.status] += each.runs
+        depths[each.pool] += each.runs * (each.status == RunStatus.QUEUED)
     nobody = {(str(kind), str(status)): 0 for kind in RunKind for status in RunStatus if status in ACTIVE}
     return Gauges(
         branch=configuration.branch,
@@ -92,11 +97,10 @@ def _gauges(reading: Reading, pools: Iterable[str]) -> Gauges:
         held=Counter((str(held.ref.space), held.kind) for held in reading.held_changes()),
         held_since=reading.held_since(),
         stacks=tuple(reading.stack_gauges()),
-        runs_active=nobody | Counter((str(run.kind), str(run.status)) for run in active),
-        waiting_since=_waiting(reading, active),
+        runs_active=nobody | kinds,
+        waiting_since=_waiting(reading),
         paused=_paused(reading),
-        queue_depth=dict.fromkeys((DEFAULT_POOL, *pools), 0)
-        | Counter(run.pool for run in active if run.status is RunStatus.QUEUED),
+        queue_depth=dict.fromkeys((DEFAULT_POOL, *pools), 0) | +depths,
     )
 
 
@@ -114,9 +118,9 @@ def _halted(configuration: ConfigurationState) -> dict[str, bool]:
     return halted
 
 
-def _waiting(reading: Reading, active: Iterable[Run]) -> dict[tuple[str, str], datetime]:
+def _waiting(reading: Reading) -> dict[tuple[str, str], datetime]:
     """Find since when runs wait for an approval or a confirmation: the condition of their stack says so."""
-    unconfirmed = (run for run in active if run.status is RunStatus.UNCONFIRMED)
+    unconfirmed = reading.list_runs(RunFilter(statuses={RunStatus.UNCONFIRMED}), None, _MOST_WAITING)
     waiting = [run for run in unconfirmed if run.confirmed_by is None and not run.frozen]
     stacks = reading.peek({run.stack for run in waiting}) if waiting else {}
     since: dict[tuple[str, str], datetime] = {}

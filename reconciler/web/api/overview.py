@@ -44,7 +44,7 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
         state = reading.configuration()
         followed = _configuration(ports, caller, reading, state)
         counted = reading.count_stacks()
-        active = reading.active_runs()
+        active = reading.count_active()
         pins = reading.pins()
         rollouts = rollouts_of(reading, caller.spaces(Right.RUN_READ))
         services, leader = reading.services(), leader_of(reading, ports.now())
@@ -53,7 +53,10 @@ def get_status(ports: PortsIn, caller: CallerIn) -> StatusJson:
     for (space, _, sync), count in counted.items():
         if readable is None or space in readable:
             stacks[sync] += count.stacks
-    runs = Counter(str(run.status) for run in active if runnable is None or run.stack.space in runnable)
+    runs: Counter[str] = Counter()
+    for each in active:
+        if runnable is None or each.space in runnable:
+            runs[each.status] += each.runs
     everything = caller.sees_everything
     return StatusJson(
         **dict(followed),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from reconciler.core.queue import rank_of
-from reconciler.core.runs import AT_WORK, Run, RunStatus
+from reconciler.core.queue import place_of
+from reconciler.core.runs import AT_WORK, Run
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, page
+from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, page
 from reconciler.web.api.schemas.runs import PlaceJson, WorkersJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
@@ -28,15 +28,14 @@ def list_queue(
     limit: LimitIn = 100,
     cursor: CursorIn = None,
 ) -> Page[PlaceJson]:
-    """List the runs at work, and behind them the queued ones: what is more urgent first, then the oldest.
+    """List the runs at work, the oldest first, and behind them the queued ones: what is more urgent first.
 
     Spaces take turns, so one space's run may start before an older one of another space.
     """
     spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
     with ports.store.reading() as reading:
-        active = reading.active_runs()
-        waiting = Waiting.of(ports, reading)
-    mine = [run for run in active if _takes_part(run) and (spaces is None or run.stack.space in spaces)]
+        found = reading.queue(spaces, cursor or "", limit + 1)
+        waiting = Waiting.of(ports, reading, found)
     told, everything = Told.of(caller), caller.sees_everything
 
     def shown(run: Run) -> PlaceJson:
@@ -47,7 +46,7 @@ def list_queue(
             waits=waiting.why(run),
         )
 
-    return page(behind(sorted(mine, key=_place), cursor, limit, _place), limit, _place, shown)
+    return page(found, limit, place_of, shown)
 
 
 @router.get("/workers")
@@ -64,12 +63,3 @@ def _workers(ports: Ports) -> list[WorkersJson]:
         )
         for pool in sorted({pool for pool, _ in counted})
     ]
-
-
-def _takes_part(run: Run) -> bool:
-    return run.status in AT_WORK or run.status is RunStatus.QUEUED
-
-
-def _place(run: Run) -> str:
-    """Return the sort key and cursor of a run: those at work come first."""
-    return f"{0 if run.status in AT_WORK else 1}{rank_of(run)}{run.id}"

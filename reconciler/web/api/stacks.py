@@ -171,7 +171,7 @@ def shown_stack(ports: Ports, reading: Reading, caller: Caller, stack: StackStat
         next=[convert.next_json(timer, stack) for timer in reading.timers(stack.id)],
         interrupted=interrupted_json(reading, caller, stack),
         frozen=frozen_json(stack, ports.now(), Told.of(caller)),
-        waits=Waiting.of(ports, reading).why(run) if run is not None and queued else None,
+        waits=Waiting.of(ports, reading, [run]).why(run) if run is not None and queued else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,10 +26,11 @@ class Waiting:
     """Whether this service has no free place."""
 
     @classmethod
-    def of(cls, ports: Ports, reading: Reading) -> Self:
-        """Find what keeps runs waiting."""
+    def of(cls, ports: Ports, reading: Reading, runs: Sequence[Run]) -> Self:
+        """Find what keeps some runs waiting."""
+        queued = [run.id for run in runs if run.status is RunStatus.QUEUED]
         busy = not any(count for (_, state), count in ports.workers().items() if state == "idle")
-        return cls(reading.in_the_way(), _closed(ports, reading), busy)
+        return cls(reading.in_the_way(queued), _closed(ports, reading), busy)
 
     def why(self, run: Run) -> str | None:
         """Return why a run has not started yet; None for one that has, or does not wait for a place."""

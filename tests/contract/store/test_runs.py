@@ -177,7 +177,7 @@ def test_the_space_with_fewer_runs_at_work_comes_first_also_after_a_move(store: 
 def test_what_a_claim_leaves_alone(store: SqlStore, there: Run, new: Run, *, taken: bool) -> None:
     add(store, there, new)
     with store.reading() as reading:
-        assert reading.in_the_way() == ({} if taken or new.cancel_requested else {new.id: there.id})
+        assert reading.in_the_way([there.id, new.id]) == ({} if taken or new.cancel_requested else {new.id: there.id})
     assert [run.id for run in claim(store)] == ([new.id] if taken else [])
 
 

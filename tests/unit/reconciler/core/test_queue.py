@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from reconciler.core.queue import QueueLine, line_of, next_line
+from reconciler.core.queue import QueueLine, Turns, line_of
 from reconciler.core.runs import RunKind, RunStatus
 from spaces.names import SpaceName
 from tests.factories import a_run
@@ -42,7 +42,7 @@ def starts(wanted: list[Wanted], places: int) -> list[tuple[int, Wanted]]:
             for (rank, space), queue in queues.items()
             if queue
         ]
-        chosen = next_line(lines, at_work) if len(ends) < places else None
+        chosen = Turns(lines, at_work).next() if len(ends) < places else None
         if chosen is None:
             now = min(
                 time for time in ([ends[0][0]] if ends else []) + ([coming[0].at] if coming else []) if time > now
@@ -83,6 +83,6 @@ def test_ranks_come_before_turns() -> None:
     assert line_of(a_run("a/b", kind=RunKind.DRIFT, prioritized=True)) == "0:a"
     assert line_of(a_run(status=RunStatus.PLANNING)) is None
     drift, tracked = QueueLine(4, SpaceName("calm"), "1"), QueueLine(1, SpaceName("busy"), "2", turn=9)
-    assert next_line([drift, tracked], {SpaceName("busy"): 50}) == tracked
-    assert next_line([], {}) is None
+    assert Turns([drift, tracked], {SpaceName("busy"): 50}).next() == tracked
+    assert Turns([], {}).next() is None
     assert QueueLine.named(drift.name, "1", 0) == drift

@@ -103,7 +103,8 @@ class _Trial:
         size = self._size()
         reader = Reader(self.services)
         self._start_runners()
-        self._wait(lambda: self._legs() > 0, 60)
+        # Until then all plan, and hardly anything ends.
+        self._wait(lambda: self._done() >= min(fleet.workers, fleet.stacks / 5), 600)
         reader.start()
         before = self._taken()
         done, requests, started = self._done(), self._said("requests"), time.monotonic()
@@ -258,9 +259,6 @@ class _Trial:
         lines = self.runners[0].log.read_text(encoding="utf-8").splitlines()
         said: Mapping[str, Any] = next((json.loads(line) for line in reversed(lines) if line.startswith("{")), {})
         return int(said.get(name, 0))
-
-    def _legs(self) -> int:
-        return self._said("legs")
 
     def _done(self) -> int:
         return int(ask(self.database, _LEADS)[0][0])

@@ -1,6 +1,6 @@
 """Simulated runners: `python -m bench.fleet_runners CONFIG` speaks the runner contract for workers that run nothing.
 
-Each worker takes a leg up, gets its tree, sends its end with a log, and asks again, as `station worker` does. The plan
+Each worker takes a leg up, with its tree, sends its end with a log, and asks again, as `station worker` does. The plan
 finds changes, and its apply makes them. HTTP is spoken on bare sockets, so that the processors have time for the
 services. What it does is said on standard output, one line of JSON a second, from the first leg on.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Action, Applied, Planned, ResourceChange
-from reconciler.runner.contract.job import Ending, LegReport
+from reconciler.runner.contract.job import WITH_TREE, Ending, LegReport
 from reconciler.runner.contract.records import report_to_data
 from reconciler.version import __version__
 
@@ -49,7 +49,7 @@ class Connection:
         try:
             writer.write(
                 f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                f"Content-Type: application/json\r\nPrefer: {WITH_TREE}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
                 + body
             )
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -124,8 +124,8 @@ async def work(number: int, config: dict[str, Any], tally: Tally) -> None:
             if leg is None:
                 continue
             token = leg["token"]
-            await ask("POST", f"/leg/take?worker={config['name']}-{number}", token)
-            if leg["leg"] == "plan":
+            taken = json.loads(await ask("POST", f"/leg/take?worker={config['name']}-{number}", token))
+            if leg["leg"] == "plan" and "tree" not in taken:
                 await ask("GET", "/leg/tree", token)
             await asyncio.sleep(config["seconds"])
             await ask("POST", "/leg/end", token, report(leg))

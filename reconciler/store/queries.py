@@ -16,7 +16,7 @@ from reconciler.core.keeping import StackPin
 from reconciler.core.orders import Order
 from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.rollouts import Part, RolloutId, RolloutProgress
-from reconciler.core.runs import Run, RunId
+from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import Desired, StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
@@ -109,6 +109,9 @@ class Reading(Protocol):
 
     def run(self, run: RunId) -> Run | None:
         """Return one run; None if it does not exist."""
+
+    def standing(self, run: RunId) -> tuple[int, RunStatus] | None:
+        """Return the attempt and the status of a run, for frequent questions; None if it does not exist."""
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
         """Return one page, newest first, of the runs older than the run `before`."""

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, func, select, tuple_
 
 from reconciler.core.results import Output, Planned
-from reconciler.core.runs import Run, RunId
+from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Desired, StackState
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.gauges import StackGauge
@@ -167,6 +167,10 @@ class SqlReading(
         query = statements.RUN_LOCKED if self._locks else statements.RUN
         row = self._connection.execute(query, {"of_run": run}).one_or_none()
         return rows.run_from_row(row) if row else None
+
+    def standing(self, run: RunId) -> tuple[int, RunStatus] | None:
+        row = self._connection.execute(statements.STANDING, {"of_run": run}).one_or_none()
+        return None if row is None else (row.attempt, RunStatus(row.status))
 
     def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
         query = select_runs().where(among(self._connection, runs.c.id, wanted)).order_by(runs.c.id)

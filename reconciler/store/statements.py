@@ -118,6 +118,7 @@ TOKEN_STACK = (
 """The stack and the run of the token with the hash `of_hash`, as long as the run is active."""
 
 RUN = select_runs().where(runs.c.id == bindparam("of_run"))
+STANDING = select(runs.c.attempt, runs.c.status).where(runs.c.id == bindparam("of_run"))
 RUN_LOCKED = locked(RUN, runs)
 """One run, `of_run`."""
 

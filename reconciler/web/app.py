@@ -43,6 +43,7 @@ from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
 from reconciler.web.conditional import Conditional
 from reconciler.web.guard import RequestGuard
 from reconciler.web.once import Once
+from reconciler.web.plain import PlainRoutes, described
 from reconciler.web.ports import Ports
 from reconciler.web.streams import Streams
 
@@ -65,7 +66,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     gauges.expose(ports)
     # First, since routes are tried in order: workers ask most, and every run asks for its tfstate several times.
     tfstate.install(app, PREFIX)
-    app.include_router(runner.router, prefix=runner.PREFIX, dependencies=[DOCUMENTED, KNOWN_PARAMETERS, KNOWN_BODY])
+    app.include_router(described(runner.ROUTES, "runner"), prefix=runner.PREFIX)
     for routes in (
         stacks.router,
         explain.router,
@@ -111,6 +112,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.add_middleware(Conditional, prefix=f"{PREFIX}/", apart=large)
     app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
     app.add_middleware(well_known.Published, ports=ports)
+    app.add_middleware(PlainRoutes, prefix=runner.PREFIX, routes=runner.ROUTES)
     app.add_middleware(
         RequestGuard,
         hosts=ports.hosts,

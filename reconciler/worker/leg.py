@@ -67,6 +67,8 @@ class LegAtWork:
     _sent: int = 0
     _saved: str | None = None
     """The SHA-256 of what the service sends of a saved plan."""
+    _tree: bytes | None = None
+    """What a plan begins with, which came when it was taken up; None: it is to be fetched."""
     _packed: bool = False
     _reached: float = 0.0
     """When the service was reached last."""
@@ -127,7 +129,7 @@ class LegAtWork:
             self.end(self.kept.which.unprepared(Ending.FAILED, EndReason.RUNNER_ERROR, message))
         else:
             _log.info("run %s: %s of %s begins", self.run, job.leg, job.stack)
-            self._saved = order.saved
+            self._saved, self._tree = order.saved, order.tree
             self.engine.start(job, None if self._is_here(job) else self._fill)
         self.follow(taken=True)
 
@@ -168,11 +170,11 @@ class LegAtWork:
         packed, total = directory.tree, hashlib.sha256()
         self._reached = self._beaten = time.monotonic()
         try:
-            with self.service.tree(self.kept.token) as stream, packed.open("wb") as file:
-                for piece in stream or ():
-                    file.write(piece)
-                    total.update(piece)
-                    self._keep()
+            if self._tree is not None:
+                packed.write_bytes(self._tree)
+                self._tree = None
+            else:
+                self._fetch(packed, total.update)
             if apply and total.hexdigest() != self._saved:
                 raise PrepareFailed("the saved plan that the service sent is not the one that it was given")
             unpack(packed, directory, PLANNED if apply else BEGINNING)
@@ -182,6 +184,14 @@ class LegAtWork:
             raise PrepareFailed(f"the work directory cannot be unpacked: {error}") from None
         finally:
             packed.unlink(missing_ok=True)
+
+    def _fetch(self, packed: Path, note: Callable[[bytes], object]) -> None:
+        """Fetch what the leg begins with; each piece of it is noted. Away or Lost."""
+        with self.service.tree(self.kept.token) as stream, packed.open("wb") as file:
+            for piece in stream or ():
+                file.write(piece)
+                note(piece)
+                self._keep()
 
     def _save(self) -> None:
         """Send what a plan leaves to its apply, once, so that any machine may do that; Away or Lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from reconciler.engine.ends import LegId
-from reconciler.runner.contract.job import LegReport
+from reconciler.runner.contract.job import WITH_TREE, LegReport
 from reconciler.runner.contract.records import report_to_data, to_line
 from reconciler.version import __version__
 
@@ -70,6 +70,8 @@ class Order:
     """Whether an apply may follow, for which what a plan leaves is to be sent."""
     token: str | None = field(default=None, repr=False)
     """The token of the leg from now on; None: that by which it was taken."""
+    tree: bytes | None = field(default=None, repr=False)
+    """What a plan begins with, as a tar file; None: it is to be fetched."""
 
 
 class _Client(httpx.Client):
@@ -130,10 +132,11 @@ class ServiceClient:
     def take(self, token: str, worker: str, *, fresh: bool = False) -> Order:
         """Take a leg up; Lost where somebody else did, or nobody may. `fresh`: with a token of its own from now on."""
         asked = {"worker": worker, **({"fresh": "true"} if fresh else {})}
-        answer = self._of_leg("POST", "/take", token, params=asked)
+        answer = self._of_leg("POST", "/take", token, params=asked, prefer=WITH_TREE)
         said = _json(answer)
-        own = answer.headers.get("Station-Token")
-        return Order(said["order"], said["tfstate"], float(said["lease"]), said["saved"], said["saves"], own)
+        own, tree = answer.headers.get("Station-Token"), said.get("tree")
+        packed = None if tree is None else b64decode(tree)
+        return Order(said["order"], said["tfstate"], float(said["lease"]), said["saved"], said["saves"], own, packed)
 
     @contextmanager
     def tree(self, token: str) -> Iterator[Iterator[bytes] | None]:
@@ -209,9 +212,10 @@ class ServiceClient:
             raise Lost(_detail(answer))
         return answer
 
-    def _send(self, method: str, path: str, token: str, **more: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, token: str, *, prefer: str | None = None, **more: Any) -> httpx.Response:
+        headers = _bearer(token) | ({} if prefer is None else {"Prefer": prefer})
         try:
-            return self.client.request(method, _PREFIX + path, headers=_bearer(token), **more)
+            return self.client.request(method, _PREFIX + path, headers=headers, **more)
         except httpx.HTTPError as error:
             raise Away(type(error).__name__) from None
 

@@ -45,6 +45,9 @@ class Limits:
 WITH_TFSTATE = "return=representation"
 """Who takes a lock and says that they `Prefer` this (RFC 7240) is given the tfstate with it."""
 
+WITH_TREE = "tree"
+"""Who takes a leg up and says that they `Prefer` this is given the work directory with it, if that is small."""
+
 
 @dataclass(frozen=True, slots=True)
 class TfstateAccess:

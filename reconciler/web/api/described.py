@@ -76,10 +76,27 @@ def describe_errors(app: FastAPI, *prefixes: str) -> None:
                 if path.startswith(prefixes):
                     for method, operation in methods.items():
                         _describe(operation, path, changes=method != "get")
+            _gather(made["paths"], schemas)
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # how the framework wants it done
+
+
+def _gather(part: Any, schemas: dict[str, Any]) -> None:
+    """Move the shapes that a route's own description brings along to where all others are."""
+    match part:
+        case dict():
+            for name, shape in part.pop("$defs", {}).items():
+                _gather(shape, schemas)
+                schemas[name] = shape
+            for inner in part.values():
+                _gather(inner, schemas)
+        case list():
+            for inner in part:
+                _gather(inner, schemas)
+        case _:
+            pass
 
 
 def _describe(operation: dict[str, Any], path: str, *, changes: bool) -> None:

@@ -6,6 +6,7 @@ An answer to another question is worse than none. The fields of a body that a ro
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Iterable
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
@@ -18,8 +19,12 @@ async def _refuse_unknown(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
-    known = _names(route.dependant)
-    for name in request.query_params:
+    refuse_unknown(request.query_params, _names(route.dependant))
+
+
+def refuse_unknown(asked: Iterable[str], known: Collection[str]) -> None:
+    """Raise 422 for a parameter that a request has and its route does not."""
+    for name in asked:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             names = f"it has {', '.join(sorted(known))}" if known else "it has none"
@@ -36,6 +41,11 @@ async def _refuse_body(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or route.body_field is not None or _reads_bytes(route):
         return
+    await refuse_body(request)
+
+
+async def refuse_body(request: Request) -> None:
+    """Raise 422 for a body that says anything."""
     length = request.headers.get("content-length", "0")
     told = "transfer-encoding" in request.headers or not (length.isascii() and length.isdecimal())
     # What says nothing is none; anything longer is not even read.

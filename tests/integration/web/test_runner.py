@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -24,10 +24,11 @@ from reconciler.engine.handout import LegRefused
 from reconciler.engine.ledger import Ledger, LegOffer
 from reconciler.engine.pull import PullEngine
 from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.job import WITH_TREE
 from reconciler.runner.contract.records import order_from_data, report_to_data, to_line
 from reconciler.store.sql import SqlStore
 from reconciler.version import __version__
-from reconciler.web.api import runner as runner_api
+from reconciler.web.api import runner_legs
 from reconciler.web.ports import Ports, RunnerDoor
 from reconciler.worker.service import ServiceClient
 from tests.factories import a_run
@@ -240,8 +241,9 @@ def test_what_a_plan_left_goes_to_whoever_applies_it(
     engine.offer("production/far", order(run), None, fill)
     with as_leg(app, claimed(client)) as leg:
         assert leg.request("PUT", f"{LEG}/saved", content=b"x").status_code == 410, "it was not taken up"
-        assert leg.post(f"{LEG}/take", params={"worker": "w1"}).json()["saved"] is None
-        monkeypatch.setattr(runner_api, "LARGEST_SAVED", 3)
+        taken = leg.post(f"{LEG}/take", params={"worker": "w1"}, headers={"Prefer": WITH_TREE}).json()
+        assert (taken["saved"], b64decode(taken["tree"])) == (None, leg.get(f"{LEG}/tree").content)
+        monkeypatch.setattr(runner_legs, "LARGEST_SAVED", 3)
         assert leg.request("PUT", f"{LEG}/saved", content=b"four").status_code == 413
         for data in (b"one", b"two"):
             assert leg.request("PUT", f"{LEG}/saved", content=data).json() == {"size": 3}

@@ -65,15 +65,17 @@ def offered(engine: PullEngine, service: ServiceClient, run: Run, leg: Leg, comm
 
 
 def next_worker(worker: Worker, engine: PullEngine) -> LegReport:
-    """Let the next worker run until the service hears how the leg ended."""
+    """Let the next worker run until the service has heard how the leg ended, and the worker knows that it has."""
+    legs = worker.machine.data_dir / "legs"
     thread = Thread(target=worker.run)
     thread.start()
     try:
-        return eventually(engine.reports)[0]
+        found: LegReport = eventually(engine.reports)[0]
+        eventually(lambda: not list(legs.iterdir()))
+        return found
     finally:
         worker.stop()
         thread.join(30)
-        assert not list((worker.machine.data_dir / "legs").iterdir())
 
 
 @pytest.mark.parametrize("leg", Leg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Base64Bytes, Field, StringConstraints
+from pydantic import Base64Bytes, BaseModel, Field, StringConstraints
 
 from reconciler.core.phases import Leg
 from reconciler.web.api.schemas.shapes import Shape
@@ -69,6 +69,19 @@ class ClaimJson(Shape):
     leg: LegJson | None
     over: list[str]
     elsewhere: bool = False
+
+
+class TakeQuery(BaseModel):
+    """Who takes a leg up. `fresh`: a new token comes in the header Station-Token, and the one shown opens nothing."""
+
+    worker: WorkerName
+    fresh: bool = False
+
+
+class LogQuery(BaseModel):
+    """Where a piece of a log begins."""
+
+    offset: int = Field(ge=0)
 
 
 class BeatJson(Shape):

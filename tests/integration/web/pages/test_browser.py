@@ -240,7 +240,7 @@ def test_pages_can_be_read_and_used_without_javascript(chromium: Any, server: Ht
     tab.get_by_role("button", name="Discard").click()
     tab.wait_for_selector("text=Discarded by operator.")
     tab.goto("/stacks/production/base")
-    tab.get_by_text("More to do with it").click()
+    tab.get_by_text("More actions").click()
     form = tab.get_by_label("Lock", exact=True)
     form.get_by_label("Why").fill("moving the data")
     form.get_by_role("button", name="Lock").click()

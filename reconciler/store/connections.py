@@ -9,6 +9,7 @@ through `in_words`, without statement, values or credentials.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import sqlite3
 import time
@@ -17,13 +18,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from reconciler.store.stored import StoreBusy, StoreError
 
-_WRITING = "station_writing"
 _USED = "station_used"
 _SURE = 1.0
 """For how many seconds after its last use a connection is taken to be there."""
@@ -95,12 +95,13 @@ def connect_sqlite(url: URL, patience: timedelta) -> Engine:
         for pragma in (f"busy_timeout = {milliseconds}", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get(_WRITING, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
+    _begin_with(engine.dialect, "BEGIN")
     return engine
+
+
+def _begin_with(dialect: Dialect, statement: str) -> None:
+    """Let transactions begin with a statement. An event would do that, too, and each statement would look for it."""
+    dialect.do_begin = lambda connection: connection.cursor().execute(statement)  # type: ignore[assignment, method-assign]
 
 
 def connect_postgres(url: URL, patience: timedelta) -> Engine:
@@ -139,7 +140,10 @@ def for_writing(engine: Engine) -> Engine:
     """Return the engine with transactions that lock before they read."""
     if _is_postgres(engine):
         return engine.execution_options(isolation_level="READ COMMITTED")
-    return engine.execution_options(**{_WRITING: True})
+    # A copy of one that has looked at the database: it shares its connections, and does not look again.
+    dialect = copy.copy(engine.dialect)
+    _begin_with(dialect, "BEGIN IMMEDIATE")
+    return Engine(engine.pool, dialect, engine.url, hide_parameters=True)
 
 
 def for_a_glance(engine: Engine) -> Engine:

@@ -287,6 +287,7 @@ class Loop:
 
     def _make_room(self, _now: datetime) -> WorkDone:
         """Remove what ended runs left, before anything is written: the store may need the room."""
+        self.ends.make_room()
         self.ends.collect(0.0)
         return WorkDone.NONE
 

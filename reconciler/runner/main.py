@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.directory import RunDirectory, remove
 from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport, Limits
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.contract.records import job_from_data, report_to_data, to_line
@@ -84,20 +84,28 @@ def _leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Can
 
 
 def _record(report: LegReport, directory: RunDirectory) -> None:
-    """Record the end of a leg, then make room, and only then tell the service, whose database may need that room.
+    """Record the end of a leg, tell the service, and then make room.
 
     Recorded first: a kill while the directories are removed must not lose how the leg ended. Where the disk takes no
-    record it is tried again with the room that was made.
+    record it is tried again with the room that was made. The service reads the record when it is told, and its
+    database keeps it through a power failure; where it is away, the disk does.
     """
     problem = _write(report, directory)
-    if report.ends_run:
+    if report.ends_run and problem is not None:
         directory.free()
-        if problem is not None:
-            problem = _write(report, directory)
+        problem = _write(report, directory)
+    left = directory.set_aside() if report.ends_run else []
     if problem is None:
         _notify({"recorded": [report.leg, report.attempt]})
     else:
         _notify_whole(replace(report, message=f"{report.message}; it could not be recorded: {problem}"))
+    if report.leg is Leg.APPLY:
+        with contextlib.suppress(OSError):
+            # It is gone where the service was quicker.
+            directory.settle_report(report.leg, report.attempt)
+    for path in left:
+        with contextlib.suppress(OSError):
+            remove(path)
 
 
 def _write(report: LegReport, directory: RunDirectory) -> str | None:

@@ -54,11 +54,11 @@ class Ends:
         while self.dispatcher.reports:
             found.append(self.dispatcher.reports.popleft())
         found += self.engine.reports(0.0 if found else timeout)
-        for report in found:
-            if report.ends_run:
-                # At once: to record an end may take the room that this makes.
-                self.engine.free(report.run)
         self._pending.extend(found)
+
+    def make_room(self) -> None:
+        """Remove what ended runs left whose ends could not be recorded so far: that may take the room of it."""
+        self._free(self._pending)
 
     def step(self, now: datetime, *, known: bool) -> bool:
         """Open an inquiry about each end, and move on those under way. Returns whether one was dealt with.
@@ -89,6 +89,7 @@ class Ends:
                     "%d ends of runs are recorded one by one, as together they cannot", len(batch), exc_info=True
                 )
             alone += batch
+            self._free(batch)
         over = []
         for each in taken:
             self._pending.remove(each.report)
@@ -104,6 +105,11 @@ class Ends:
             self._open(report)
         self.recorder.tidy(over, now)
         return bool(taken)
+
+    def _free(self, ended: Iterable[LegReport]) -> None:
+        for report in ended:
+            if report.ends_run:
+                self.engine.free(report.run)
 
     def _open(self, report: LegReport) -> None:
         def gather(now: datetime) -> PlanQuestion | None:

@@ -219,20 +219,27 @@ class RunDirectory:
             path.mkdir(mode=0o700, exist_ok=True)
 
     def claim(self, leg: Leg, attempt: int, identity: ProcessIdentity | None) -> bool:
-        """Take the one start of a leg; False: somebody else has it. None claims it for nobody: it never begins."""
+        """Take the one start of a leg; False: somebody else has it. None claims it for nobody: it never begins.
+
+        The start of an apply must outlive a power failure too, or it could be taken for one that never began: `settle`
+        before anything of it runs. Who began it is of no use then, only that somebody did.
+        """
         draft = self.root / f".{leg}-{attempt}.{os.getpid()}.claim"
         data = to_line({} if identity is None else identity.to_data())
-        # The start of an apply must outlive a power failure too, or it could be taken for one that never began.
-        write_file(draft, data, durable=leg is Leg.APPLY)
+        write_file(draft, data, durable=leg is Leg.APPLY and identity is None)
         try:
             self.started(leg, attempt).hardlink_to(draft)
         except FileExistsError:
             return False
         finally:
             draft.unlink()
-        if leg is Leg.APPLY:
-            sync_directory(self.root)
+        if leg is Leg.APPLY and identity is None:
+            self.settle()
         return True
+
+    def settle(self) -> None:
+        """Bring what was claimed to the disk; OSError where that fails."""
+        sync_directory(self.root)
 
     def claimant(self, leg: Leg, attempt: int) -> ProcessIdentity | None:
         """Name the process that has begun a leg; None: nobody did, or the start was claimed for nobody."""
@@ -244,20 +251,27 @@ class RunDirectory:
         return _read_json(self.started(leg, attempt)) == {}
 
     def write_report(self, report: LegReport) -> None:
-        """Record the end of a leg: all of it or nothing, and that of an apply also when the power fails.
-
-        A plan whose end was not recorded by then is lost, and made again.
-        """
-        path, durable = self.record(report.leg, report.attempt), report.leg is Leg.APPLY
+        """Record the end of a leg: all of it or nothing. A power failure may still take it: see `settle_report`."""
+        path = self.record(report.leg, report.attempt)
         draft = path.with_suffix(".draft")
         try:
-            write_file(draft, to_line(report_to_data(report)), durable=durable)
+            write_file(draft, to_line(report_to_data(report)), durable=False)
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        if durable:
-            sync_directory(self.root)
+
+    def settle_report(self, leg: Leg, attempt: int) -> None:
+        """Bring the recorded end of a leg to the disk; OSError where that fails, or it is gone.
+
+        An apply whose end a power failure has taken counts as interrupted, and a plan as lost: it is made again.
+        """
+        descriptor = os.open(self.record(leg, attempt), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_directory(self.root)
 
     def read_report(self, leg: Leg, attempt: int) -> LegReport | None:
         """Read the end of a leg; None: not recorded, or not readable."""
@@ -288,10 +302,27 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        private = (self.identity, self.git, self.packages, self.carried, self.saved)
-        for path in (*private, self.temporary, self.work, self.home, self.scratch):
+        for path in self._tools_own:
+            for each in (path, _aside(path)):
+                with contextlib.suppress(OSError):
+                    remove(each)
+
+    def set_aside(self) -> list[Path]:
+        """Take what `free` removes out of its place at once, and return where it is now.
+
+        Whoever removes it then does that to nothing that the run's next attempt makes.
+        """
+        moved = []
+        for path in self._tools_own:
             with contextlib.suppress(OSError):
-                remove(path)
+                path.rename(_aside(path))
+                moved.append(_aside(path))
+        return moved
+
+    @property
+    def _tools_own(self) -> tuple[Path, ...]:
+        private = (self.identity, self.git, self.packages, self.carried, self.saved)
+        return (*private, self.temporary, self.work, self.home, self.scratch)
 
     def discard(self) -> None:
         """Remove everything but the log, and what only people can make use of."""
@@ -311,6 +342,10 @@ class RunDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [(found[1], found[2]) for found in map(pattern.fullmatch, names) if found]
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.ended")
 
 
 def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:

@@ -14,6 +14,7 @@ from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, EndReason, Hook, Job
 from reconciler.runner.leg.hook_files import HookFiles
+from reconciler.runner.leg.settling import Settling
 from reconciler.runner.processes.command import Command, Outcome, Stop, Watch
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, inherited
@@ -45,6 +46,8 @@ class Context:
     cancel: Cancel
     log: RunLog
     masker: Masker
+    settling: Settling | None = None
+    """What has to be on the disk before anything runs; None: nothing."""
 
 
 class Commands:
@@ -57,7 +60,7 @@ class Commands:
         """
         self._job, self._directory, self._log = context.job, context.directory, context.log
         self._masker, self._cancel, self._sandbox = context.masker, context.cancel, context.sandbox
-        self._cwd = cwd
+        self._cwd, self._settling = cwd, context.settling
         self.files = HookFiles(context.directory, context.masker, self._job.carry_key)
         self.files.prepare(carry=self._job.leg is Leg.APPLY)
         self._env = {**env, **self.files.variables}
@@ -188,6 +191,8 @@ class Commands:
         *,
         is_shell: bool = False,
     ) -> Outcome:
+        if self._settling is not None:
+            self._settling.wait()
         limits = self._job.limits
         # What follows a stop that came too late only reads what was done: it gets as long as the stop itself got.
         deadline = time.monotonic() + limits.grace_seconds if self.late else self.deadline

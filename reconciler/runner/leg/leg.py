@@ -16,6 +16,7 @@ from reconciler.runner.leg.commands import Commands, Context, shorten
 from reconciler.runner.leg.identity import Tokens, bring, take_away, with_paths
 from reconciler.runner.leg.mounting import CannotMount, mount, unmount
 from reconciler.runner.leg.results import masked_applied
+from reconciler.runner.leg.settling import Settling
 from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_environment
@@ -29,6 +30,8 @@ UNSANDBOXED = "WARNING: no sandbox on this machine: this run can read what the s
 def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: Cancel) -> LegReport:
     """Do one leg and return what came of it. Raises nothing that a leg can be blamed for."""
     relay = None
+    # Nothing of an apply may run before this is done: its start must outlive a power failure.
+    settling = Settling(directory) if job.leg is Leg.APPLY else None
     job = with_paths(job, SEEN if sandbox is not None else directory)
     bring(job, directory)
     secrets = list(job.masked)
@@ -41,7 +44,7 @@ def run_leg(job: Job, directory: RunDirectory, sandbox: Sandbox | None, cancel: 
     tokens = None if job.identity is None else Tokens(directory, masker)
     log = RunLog(directory.log, job.limits.log_bytes, masker, tokens.look if tokens is not None else None)
     try:
-        context = Context(job, directory, sandbox, cancel, log, masker)
+        context = Context(job, directory, sandbox, cancel, log, masker, settling)
         work = _work(context, None if relay is None else relay.backend)
         if isinstance(work, Work):
             try:

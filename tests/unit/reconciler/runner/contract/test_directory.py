@@ -164,7 +164,7 @@ def test_no_runs_at_all(tmp_path):
 
 
 @pytest.mark.parametrize("takes", [True, False], ids=["the disk takes it", "only with more room"])
-def test_an_end_is_recorded_then_room_is_made_then_it_is_told(directory, monkeypatch, takes):
+def test_an_end_is_recorded_then_its_place_is_free_then_it_is_told(directory, monkeypatch, takes):
     done = []
     write = RunDirectory.write_report
 
@@ -179,6 +179,7 @@ def test_an_end_is_recorded_then_room_is_made_then_it_is_told(directory, monkeyp
     main._record(report(Leg.APPLY, Ending.SUCCEEDED), directory)
     assert done == [*["record"] * (1 if takes else 2), ({"recorded": ["apply", 1]}, False)]
     assert directory.read_report(Leg.APPLY, 1).ending is Ending.SUCCEEDED
+    assert [path.name for path in directory.root.iterdir()] == ["apply-1.exit.json"], "what was set aside is gone"
 
 
 def test_a_plan_that_may_be_applied_keeps_its_place(directory):

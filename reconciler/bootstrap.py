@@ -115,7 +115,7 @@ def open_service(settings: Settings, *, port: int | None = None, watching: Watch
         check_belonging(store, directory, redact(settings.database))
         suspend_if_restored(store, settings.notes, utc_now())
         # Before any run starts, which is kept from the notes that are there.
-        Noting(store, settings.notes).step(-1)
+        Noting(store, settings.notes).step(-1, -1)
         with store.reading() as reading:
             state = reading.configuration()
         changed = differs(settings, state)

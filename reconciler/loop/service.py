@@ -40,6 +40,7 @@ from reconciler.loop.watch import Watcher
 from reconciler.metrics import FAILURE, HALTED, SUCCESS, Metrics
 from reconciler.store.protocol import Store
 from reconciler.store.stored import RunFilter
+from reconciler.store.todo import ToDo
 
 _TICK = 1.0
 """Seconds after which the loop looks at the store again, whatever happened: other processes write to it too."""
@@ -94,6 +95,8 @@ class Loop:
     """How many seconds this pass may wait for a leg to end; None: until there is something to fetch."""
     _waited: bool = False
     """Whether this pass waited for a leg to end, or had no need to."""
+    _to_do: ToDo | None = None
+    """What there is to do in the store, as this pass has seen it; None: something happened since."""
     _untidy: bool = False
     """Whether a concern failed and works again, so that what ended meanwhile may still have to be put away."""
     _drains_until: float | None = None
@@ -202,12 +205,15 @@ class Loop:
         if self.dispatcher.at_work() or self.ends.about or self.inquiries:
             return False
         with self.store.reading() as reading:
+            to_do = reading.to_do(now)
+            if to_do.due_stacks or not self.notifier.is_idle(to_do) or not self.deliveries.is_idle(to_do):
+                return False
+            if not (to_do.schedules or to_do.drift or to_do.rollouts or to_do.queued or to_do.at_work):
+                return True
             closed = {*reading.drained_pools(), *self.dispatcher.unserved()}
-            if reading.due_stacks(now, 1) or reading.due_timers(list(Purpose), now, 1, closed):
+            if reading.due_timers(list(Purpose), now, 1, closed):
                 return False
             if not self.rollouts.is_idle(reading):
-                return False
-            if not self.notifier.is_idle(reading, now) or not self.deliveries.is_idle(reading, now):
                 return False
             at_work = reading.list_runs(RunFilter(statuses={RunStatus.QUEUED, *AT_WORK}), None, 1000)
         return not any(
@@ -274,14 +280,21 @@ class Loop:
         """Take up each concern once. Returns the names of those that did something, and the first failure."""
         made: set[str] = set()
         failure = None
-        self._patience, self._waited = timeout, False
+        self._patience, self._waited, self._to_do = timeout, False, None
         for concern in concerns:
             progress, failed = attempt(concern, utc_now())
             if progress is WorkDone.MADE:
                 made.add(concern.name)
-                self._patience = 0.0
+                self._patience, self._to_do = 0.0, None
             failure = failure or failed
         return made, failure
+
+    def _look(self, now: datetime) -> ToDo:
+        """Return what there is to do in the store, asked once until something happens: for many, that is nothing."""
+        if self._to_do is None:
+            with self.store.glance() as reading:
+                self._to_do = reading.to_do(now)
+        return self._to_do
 
     # The concerns
 
@@ -301,36 +314,38 @@ class Loop:
         return WorkDone.NONE
 
     def _decide(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.learn(now) and self.scheduler.step(now))
+        return _made(self.watcher.learn(now) and self.scheduler.step(now, due=self._look(now).due_stacks))
 
     def _roll_out(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.known and self.rollouts.step(now))
+        return _made(self.watcher.known and self._look(now).rollouts and self.rollouts.step(now))
 
     def _keep_schedules(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.known and self.schedules.step(now))
+        return _made(self.watcher.known and self._look(now).schedules and self.schedules.step(now))
 
     def _check(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.known and self.checks.step(now))
+        wanted = self.watcher.known and (self._look(now).drift or self._look(now).looking)
+        return _made(wanted and self.checks.step(now))
 
     def _start(self, now: datetime) -> WorkDone:
         starting = self.watcher.known and not self.watcher.behind and self._drains_until is None
-        return _made(starting and self.dispatcher.claim(now))
+        return _made(starting and self._look(now).queued and self.dispatcher.claim(now))
 
     def _wait(self, _now: datetime) -> WorkDone:
         patience = self.watcher.pause(_TICK) if self._patience is None else self._patience
         there = self.watcher.known and bool(self.ends.about) and not self._recording.paused
         self.ends.collect(0.0 if there else patience)
-        self._waited = True
+        self._waited, self._to_do = True, None
         return WorkDone.NONE
 
     def _record(self, now: datetime) -> WorkDone:
         return _made(self.ends.step(now, known=self.watcher.known))
 
     def _notify(self, now: datetime) -> WorkDone:
-        return _made(self.notifier.step(now))
+        return _made(self.notifier.step(now, due=self._look(now).notices))
 
     def _deliver(self, now: datetime) -> WorkDone:
-        return _made(self.deliveries.step(now))
+        to_do = self._look(now)
+        return _made(self.deliveries.step(now, due=to_do.deliveries or to_do.announcements))
 
     def _put_away(self, _now: datetime) -> WorkDone:
         if self._untidy:
@@ -341,8 +356,8 @@ class Loop:
     def _forget(self, now: datetime) -> WorkDone:
         return _made(self.retention.step(now))
 
-    def _note(self, _now: datetime) -> WorkDone:
-        self.noting.step(self.follower.world.generation)
+    def _note(self, now: datetime) -> WorkDone:
+        self.noting.step(self.follower.world.generation, self._look(now).audit)
         return WorkDone.NONE
 
     def _changed(self, run: Run) -> None:

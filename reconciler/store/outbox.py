@@ -29,10 +29,10 @@ _ENTRIES = (
     .join(stacks, stacks.c.id == runs.c.stack_id)
     .order_by(outbox.c.id)
 )
-_FOR_A_RECEIVER = outbox.c.id.like("% % %")
-_DUE = _ENTRIES.where(outbox.c.due_at <= bindparam("now"), ~_FOR_A_RECEIVER).limit(bindparam("most"))
+FOR_A_RECEIVER = outbox.c.id.like("% % %")
+_DUE = _ENTRIES.where(outbox.c.due_at <= bindparam("now"), ~FOR_A_RECEIVER).limit(bindparam("most"))
 _DELIVERIES = (
-    _ENTRIES.where(outbox.c.due_at <= bindparam("now"), _FOR_A_RECEIVER)
+    _ENTRIES.where(outbox.c.due_at <= bindparam("now"), FOR_A_RECEIVER)
     # Not by run: the old ones of a receiver that is away would keep back those of all others.
     .order_by(None)
     .order_by(outbox.c.due_at, outbox.c.id)

@@ -47,6 +47,7 @@ from reconciler.store.stored import (
     TfstateLock,
     TfstateVersion,
 )
+from reconciler.store.todo import ToDo
 from spaces.names import Revision, SpaceName, StackId
 
 
@@ -73,6 +74,9 @@ class Reading(Protocol):
 
     def stack_gauges(self) -> list[StackGauge]:
         """Return what the metrics show of each stack in Git, in no order."""
+
+    def to_do(self, now: datetime) -> ToDo:
+        """Return what there is to do: for those who ask again and again, and nearly always find nothing."""
 
     def due_stacks(self, now: datetime, limit: int) -> list[StackState]:
         """Return the stacks with `due_at` <= now, the longest due first."""

@@ -47,6 +47,7 @@ from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump, load, unpack
 from reconciler.store.tfstates import TfstateReading
 from reconciler.store.timers import TimerReading
+from reconciler.store.todo import ToDoReading
 from spaces.names import SpaceName, StackId
 
 _REMEMBERED = statements.REMEMBERED
@@ -76,6 +77,7 @@ class SqlReading(
     ServiceReading,
     TfstateReading,
     TimerReading,
+    ToDoReading,
 ):
     """A `Reading` on one connection, inside a transaction that its maker ends."""
 

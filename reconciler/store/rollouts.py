@@ -16,8 +16,8 @@ from reconciler.store.selecting import POSTGRES, among_stacks, bind_stacks
 from reconciler.store.tables import rollouts, stacks
 from spaces.names import Revision, SpaceName, StackId
 
-_WAITING = (Part.WAITING.value, CANARY + Part.WAITING.value)
-_WAITING_ROLLOUTS = select(stacks.c.rollout).where(stacks.c.rollout_part.in_(_WAITING)).distinct()
+WAITING_PARTS = (Part.WAITING.value, CANARY + Part.WAITING.value)
+_WAITING_ROLLOUTS = select(stacks.c.rollout).where(stacks.c.rollout_part.in_(WAITING_PARTS)).distinct()
 """Made once: each pass asks."""
 
 

@@ -45,15 +45,8 @@ class Seen:
     @classmethod
     def of(cls, reading: Reading) -> Seen:
         """Return how far a database is."""
-        state, row = reading.configuration(), reading.audit_length()
-        newest = reading.audit(row - 1, 1)
-        return cls(
-            state.generation,
-            state.admitted_revision or NOT_KNOWN,
-            row,
-            newest[0].hash if newest else "",
-            state.database,
-        )
+        state, (row, newest) = reading.configuration(), reading.audit_head()
+        return cls(state.generation, state.admitted_revision or NOT_KNOWN, row, newest, state.database)
 
     def is_ahead(self, reading: Reading) -> bool:
         """Whether this was seen of a database that is not that far any more, or went another way since then."""
@@ -71,12 +64,12 @@ class Noting:
     files: tuple[Path, ...]
     _noted: tuple[int, int] | None = None
 
-    def step(self, generation: int) -> None:
-        """Write the notes if the audit has a new row, or the loop is at a new generation."""
+    def step(self, generation: int, row: int) -> None:
+        """Write the notes if the audit has a new row, its newest being `row`, or the loop is at a new generation."""
+        now = generation, row
+        if now == self._noted:
+            return
         with self.store.reading() as reading:
-            now = generation, reading.audit_length()
-            if now == self._noted:
-                return
             seen = Seen.of(reading)
         for file in self.files:
             _write(file, seen, known=self._noted is not None)

@@ -27,8 +27,8 @@ from reconciler.notifying.sending import Failed
 from reconciler.runs.audit import about_delivery
 from reconciler.settings import Settings
 from reconciler.store.protocol import Store, Transaction
-from reconciler.store.queries import Reading
 from reconciler.store.stored import Announcement, OutboxEntry
+from reconciler.store.todo import ToDo
 from spaces.model.notifier import NotifierType
 
 _log = logging.getLogger(__name__)
@@ -67,19 +67,20 @@ class Deliveries:
         self._inquiries = Inquiries(self.wake)
         self.metrics.expect_notifications(list(NotifierType), ("sent", "retried", "failed"))
 
-    def step(self, now: datetime) -> bool:
-        """Take what is due, and deal with what was sent. Returns whether anything happened."""
+    def step(self, now: datetime, *, due: bool = True) -> bool:
+        """Take what is due, and deal with what was sent. Returns whether anything happened.
+
+        Where nothing is `due`, the store is not asked.
+        """
         if self.world.in_force is None:
             return False
         free = AT_ONCE - len(self._inquiries)
-        made = self._take(now, free) if free > 0 else False
+        made = self._take(now, free) if due and free > 0 else False
         return bool(self._inquiries.step(now)) or made
 
-    def is_idle(self, reading: Reading, now: datetime) -> bool:
+    def is_idle(self, to_do: ToDo) -> bool:
         """Whether there is nothing to send now."""
-        if self._inquiries:
-            return False
-        return self.world.in_force is None or not (reading.deliveries(now, 1) or reading.announcements(now, 1))
+        return not self._inquiries and (self.world.in_force is None or not (to_do.deliveries or to_do.announcements))
 
     def close(self) -> None:
         """Send nothing more. What is not sent yet stays in the outbox."""

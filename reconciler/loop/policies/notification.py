@@ -25,8 +25,8 @@ from reconciler.policies.evaluation import notify
 from reconciler.policies.inputs import Case, event_input
 from reconciler.runs.audit import about_notice, about_silence
 from reconciler.store.protocol import Store, Transaction
-from reconciler.store.queries import Reading
 from reconciler.store.stored import AuditEvent, OutboxEntry
+from reconciler.store.todo import ToDo
 from spaces.effective.policies import Guardrail
 from spaces.model.policy import PolicyType
 
@@ -77,12 +77,15 @@ class Notifier:
         """Make a pool of threads of its own: no plan waits because notifications are slow."""
         self._inquiries = Inquiries(self.wake)
 
-    def step(self, now: datetime) -> bool:
-        """Take what is due, and deal with what was answered. Returns whether a notice was dealt with."""
+    def step(self, now: datetime, *, due: bool = True) -> bool:
+        """Take what is due, and deal with what was answered. Returns whether a notice was dealt with.
+
+        Where nothing is `due`, the store is not asked.
+        """
         if self.world.in_force is None:
             # Nobody knows here which policies there are.
             return False
-        wanted, unwanted = self._due(now)
+        wanted, unwanted = self._due(now) if due else ([], [])
         if unwanted:
             with self.store.writing() as transaction:
                 removed = transaction.remove_from_outbox(unwanted)
@@ -121,11 +124,9 @@ class Notifier:
                 break
         return wanted, unwanted
 
-    def is_idle(self, reading: Reading, now: datetime) -> bool:
+    def is_idle(self, to_do: ToDo) -> bool:
         """Whether there is nothing to do now: no notice is due, or this process cannot tell who wants to know."""
-        if self._inquiries:
-            return False
-        return self.world.in_force is None or not reading.outbox(now, 1)
+        return not self._inquiries and (self.world.in_force is None or not to_do.notices)
 
     def close(self) -> None:
         """Ask nothing more. What is not sent yet stays in the outbox."""

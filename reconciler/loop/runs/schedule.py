@@ -45,12 +45,12 @@ class Scheduler:
         """The runs that something is still to be done about here."""
         return {each.run.id for each in self.todo if not isinstance(each, ToPush)}
 
-    def step(self, now: datetime) -> bool:
-        """Decide, and do what follows. Returns whether a stack was due."""
-        due, followups = decide_due(self.store, self.holder, now)
+    def step(self, now: datetime, *, due: bool = True) -> bool:
+        """Decide, and do what follows. Returns whether a stack was due. Where none is `due`, the store is not asked."""
+        decided, followups = decide_due(self.store, self.holder, now) if due else (0, [])
         self.todo.extend(each for each in followups if each not in self.todo)
         self._follow_up(now)
-        return bool(due)
+        return bool(decided)
 
     def _follow_up(self, now: datetime) -> None:
         """Do each thing that is to be done; the first failure is raised when the others were tried."""

@@ -42,7 +42,7 @@ def send(machine: Machine, now: datetime) -> None:
     def sent() -> bool:
         notifier.step(now)
         with store.reading() as reading:
-            return notifier.is_idle(reading, now)
+            return notifier.is_idle(reading.to_do(now))
 
     eventually(sent)
 
@@ -96,7 +96,7 @@ def test_a_service_that_stops_loses_nothing(
 ) -> None:
     repo.commit({"p.yaml": POLICY, "a.yaml": a_script("a", "exit 1")})
     with monkeypatch.context() as patched:
-        patched.setattr(Notifier, "step", lambda *_: False)
+        patched.setattr(Notifier, "step", lambda *_, **__: False)
         patched.setattr(Notifier, "is_idle", lambda *_: True)
         machine.reconcile()
     then = utc_now()
@@ -180,7 +180,7 @@ def test_of_two_services_on_one_database_one_sends_each_notice(
     names = [f"s{number}" for number in range(12)]
     repo.commit({"p.yaml": POLICY, **{f"{name}.yaml": a_script(name, "exit 1") for name in names}})
     with monkeypatch.context() as patched:
-        patched.setattr(Notifier, "step", lambda *_: False)
+        patched.setattr(Notifier, "step", lambda *_, **__: False)
         patched.setattr(Notifier, "is_idle", lambda *_: True)
         one.reconcile()
         two.reconcile()

@@ -71,7 +71,7 @@ def send(machine: Machine, now: datetime) -> None:
     def sent() -> bool:
         sending.step(now)
         with store.reading() as reading:
-            return sending.is_idle(reading, now)
+            return sending.is_idle(reading.to_do(now))
 
     eventually(sent)
 
@@ -155,7 +155,7 @@ def test_a_service_that_dies_loses_nothing_and_sends_once_more_at_most(
 ) -> None:
     repo.commit({"n.yaml": a_notifier(), "a.yaml": a_script("a", "exit 1")})
     with monkeypatch.context() as patched:
-        patched.setattr(Deliveries, "step", lambda *_: False)
+        patched.setattr(Deliveries, "step", lambda *_, **__: False)
         patched.setattr(Deliveries, "is_idle", lambda *_: True)
         machine.reconcile()
     then = utc_now()

@@ -22,15 +22,17 @@ class Waiting:
     """The run that each of some runs is behind."""
     closed: Mapping[str, str]
     """The pools of which nothing starts, each with the words for why."""
-    busy: bool
-    """Whether this service has no free place."""
+    free: frozenset[str]
+    """The pools that have a free place, or need none, as far as this service knows."""
 
     @classmethod
     def of(cls, ports: Ports, reading: Reading, runs: Sequence[Run]) -> Self:
         """Find what keeps some runs waiting."""
         queued = [run.id for run in runs if run.status is RunStatus.QUEUED]
-        busy = not any(count for (_, state), count in ports.workers().items() if state == "idle")
-        return cls(reading.in_the_way(queued), _closed(ports, reading), busy)
+        places = ports.workers()
+        taken = {pool for (pool, state), count in places.items() if state == "idle" and not count}
+        free = frozenset(pool for pool, _ in places if pool not in taken)
+        return cls(reading.in_the_way(queued), _closed(ports, reading), free)
 
     def why(self, run: Run) -> str | None:
         """Return why a run has not started yet; None for one that has, or does not wait for a place."""
@@ -42,7 +44,7 @@ class Waiting:
             return f"run {self.first[run.id]} of the same stack goes first"
         if run.pool in self.closed:
             return f"its worker pool {run.pool} {self.closed[run.pool]}"
-        return "it waits for a free place" if self.busy else "it starts as soon as the service looks"
+        return "it starts as soon as the service looks" if run.pool in self.free else "it waits for a free place"
 
 
 def _closed(ports: Ports, reading: Reading) -> dict[str, str]:

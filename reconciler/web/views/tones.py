@@ -11,6 +11,7 @@ from reconciler.core.state import ConditionStatus, ConditionType
 from reconciler.tools.kubernetes.health import HealthStatus
 from reconciler.web.api.schemas.pools import PoolJson
 from reconciler.web.api.schemas.stacks import ConditionJson, StackJson
+from spaces.model.pool import WITH_WORKERS
 
 
 class Tone(StrEnum):
@@ -73,6 +74,8 @@ def pool_state(pool: PoolJson) -> tuple[Tone, str]:
     """Return the tone of a worker pool, and the word for its state."""
     if pool.drained is not None:
         return Tone.WAITING, "drained"
+    if pool.engine in WITH_WORKERS and all(worker.gone for worker in pool.workers):
+        return Tone.BAD, "no worker"
     full = pool.max_parallel is not None and pool.active >= pool.max_parallel
     return (Tone.BUSY, "full") if full else (Tone.GOOD, "open")
 

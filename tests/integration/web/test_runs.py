@@ -265,10 +265,11 @@ def test_steering_a_run_that_is_not_there(client: Client, verb: str) -> None:
 def test_the_queue_says_what_waits_for_what(ports: Ports, store: SqlStore) -> None:
     at_work = a_run(NETWORK, status=RunStatus.APPLYING, attempt=1, holder="here")
     check = a_run(NETWORK, kind=RunKind.DRIFT)
+    # That a worker elsewhere is idle is no place for it.
     last, urgent = a_run("production/web"), a_run("production/db", prioritized=True)
     canceled, waits = a_run("production/old", cancel_requested=True), a_run("root/x", status=RunStatus.UNCONFIRMED)
     put(store, at_work, check, last, urgent, canceled, waits)
-    places = {("default", "busy"): 1, ("default", "idle"): 0}
+    places = {("default", "busy"): 1, ("default", "idle"): 0, ("root/far", "busy"): 0, ("root/far", "idle"): 1}
 
     app = WarmApp(replace(ports, holder="here", workers=lambda: places, metrics=Metrics()))
 
@@ -276,7 +277,7 @@ def test_the_queue_says_what_waits_for_what(ports: Ports, store: SqlStore) -> No
         with Client(app) as client:
             page, workers = client.get("/api/v1/queue", **asked).json(), client.get("/api/v1/workers").json()
         idle = places["default", "idle"]
-        assert workers["items"] == [{"pool": "default", "service": "here", "busy": 1, "idle": idle}]
+        assert workers["items"][0] == {"pool": "default", "service": "here", "busy": 1, "idle": idle}
         assert {item["service"] for item in page["items"] if item["atWork"]} <= {"here"}
         return [(item["id"], item["atWork"], item["waits"]) for item in page["items"]]
 

@@ -34,6 +34,16 @@
     }
   };
 
+  // A log that goes on is shown from its end, and stays there as long as nobody looks further up.
+  const log = document.querySelector(".log:has(.more[hx-get])");
+  if (log) {
+    let atEnd = !location.hash;
+    const toEnd = () => { if (atEnd) log.scrollTop = log.scrollHeight; };
+    log.addEventListener("scroll", () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
+    new MutationObserver(toEnd).observe(log, { childList: true, subtree: true });
+    toEnd();
+  }
+
   const connect = () => {
     if (stream || document.hidden) return;
     const more = document.querySelector(".more[hx-get]");

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -14,6 +14,7 @@ import pytest
 from reconciler.core.phases import Phase
 from reconciler.core.runs import Run, RunStatus
 from reconciler.store.sql import SqlStore
+from reconciler.web import device
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
 from tests.factories import a_run, a_stack
@@ -32,6 +33,10 @@ NAMELESS = """() => [...document.querySelectorAll('a, button, select, input:not(
   it.checkVisibility() && !(it.innerText || it.ariaLabel || it.labels?.length || it.querySelector('[aria-label], title')
 )).map(it => it.outerHTML)"""
 """Finds what a screen reader could not name."""
+
+
+BELOW = "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.querySelector('.log'))"
+"""How many pixels of a log are below what is seen of it."""
 
 
 WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')].filter(it =>
@@ -125,6 +130,14 @@ def test_a_run_is_followed_and_confirmed_while_one_looks_at_it(
     # Nobody asks by the clock, which three times a second would: only what has changed is asked for.
     tab.wait_for_timeout(1500)
     assert 2 <= asked.count("more") <= 5, asked
+    # The end of a long log stays in sight, unless somebody looks at something further up.
+    for further_up, number in ((False, 100), (True, 200)):
+        if further_up:
+            tab.evaluate("document.querySelector('.log').scrollTop = 0")
+            tab.wait_for_timeout(100)
+        LOG.extend(b"more\n" * 99 + b"line %d\n" % number)
+        tab.wait_for_selector(f"text=line {number}")
+        assert (tab.evaluate(BELOW) > 100) is further_up
     # The page is still the same one: nothing was loaded anew.
     assert tab.evaluate("window.stays") is True
     tab.get_by_role("button", name="Confirm").click()
@@ -201,14 +214,15 @@ ACTIONS: list[tuple[str, str, dict[str, str], str]] = [
 
 ELSEWHERE = {
     "/sign-in": "the fixture of the tab",
-    "/device": "test_device.py, without a browser",
     "/blueprints/*/*": "test_ordering.py",
     "/blueprints/*/*/order": "test_ordering.py",
 }
 """What other tests press, and which."""
 
 
-def test_every_action_of_the_page_is_pressed(tab: Any, store: SqlStore, troubles: list[str]) -> None:
+def test_every_action_of_the_page_is_pressed(
+    tab: Any, ports: Ports, store: SqlStore, token_of: Callable[[str], str], troubles: list[str]
+) -> None:
     runs = {name: run.id for name, run in put_everything(store).items()}
     pressed: list[str] = []
     for path, button, fields, then in ACTIONS:
@@ -224,6 +238,17 @@ def test_every_action_of_the_page_is_pressed(tab: Any, store: SqlStore, troubles
         pressed.append(urlsplit(answer.value.url).path)
         assert answer.value.status < HTTPStatus.BAD_REQUEST, tab.inner_text("main")
         tab.wait_for_selector(then)
+    # The operator has signed out: no program can sign in as the operator.
+    tab.fill("input[name=token]", token_of("rita"))
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("h1:has-text('Home')")
+    _, login = device.ask(ports, "a laptop")
+    tab.goto("/device")
+    tab.get_by_label("The code that the program shows").fill(login.code.lower())
+    tab.get_by_role("button", name="Go on").click()
+    tab.get_by_role("button", name="Yes, sign it in").click()
+    tab.wait_for_selector("text=The program is signed in as you")
+    pressed.append(urlsplit(tab.url).path)
     assert troubles == []
     addresses = offered()
     assert {it for it in addresses if not any(fnmatchcase(path, it) for path in pressed)} == set(ELSEWHERE), pressed

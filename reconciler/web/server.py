@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import logging
 import socket
@@ -44,7 +46,7 @@ class HttpServer:
         self._app = app
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 app,
                 # An access log would contain everything that callers write into the address.
@@ -82,7 +84,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Finish the requests at hand, end the streams, then stop."""
-        self._server.should_exit = True
+        self._server.end()
         streams = getattr(getattr(self._app, "state", None), "streams", None)
         if isinstance(streams, Streams):
             streams.close()
@@ -103,6 +105,29 @@ class HttpServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class _Server(uvicorn.Server):
+    """Looks once a second whether it is to end, and is told so at once: the library's own looks ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Keep the date of the answers right, until the end."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._ending.wait()
+
+    def end(self) -> None:
+        """Stop to answer. Another thread calls this."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ending.set)
 
 
 class LazyServer:

@@ -64,7 +64,6 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.state.ports = ports
     app.state.streams = Streams()
     gauges.expose(ports)
-    # First, since routes are tried in order: workers ask most, and every run asks for its tfstate several times.
     tfstate.install(app, PREFIX)
     app.include_router(described(runner.ROUTES, "runner"), prefix=runner.PREFIX)
     for routes in (
@@ -112,6 +111,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     app.add_middleware(Conditional, prefix=f"{PREFIX}/", apart=large)
     app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
     app.add_middleware(well_known.Published, ports=ports)
+    app.add_middleware(PlainRoutes, prefix=f"{PREFIX}/tfstate", routes=tfstate.ROUTES)
     app.add_middleware(PlainRoutes, prefix=runner.PREFIX, routes=runner.ROUTES)
     app.add_middleware(
         RequestGuard,

@@ -11,10 +11,11 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -28,11 +29,14 @@ from reconciler.store.stored import TfstateLock, TfstateVersion
 from reconciler.tokens import token_hash
 from reconciler.web.api.auth import ports_of, shown_token, unauthorized
 from reconciler.web.api.errors import ApiError
+from reconciler.web.plain import PlainRoute
 from reconciler.web.ports import Ports
 from spaces.names import StackId
 
 _LARGEST_TFSTATE = 256 * 1024 * 1024
 _LARGEST_LOCK = 64 * 1024
+_SHORT = 64 * 1024
+"""Bytes of a body that are read before the token is looked at, as those of other requests are."""
 LONGEST_UNIT = 1000
 """Characters in the path of a unit."""
 
@@ -44,11 +48,14 @@ def tfstate_path(stack: StackId) -> str:
     return f"/api/v1/tfstate/{stack.space}/{stack.name}"
 
 
-def read(request: Request) -> Response:
+async def read(request: Request) -> Response:
     """Return the newest tfstate; 204 if there is none yet."""
-    with ports_of(request).store.reading() as reading:
+
+    def find(reading: Reading) -> Response:
         stack, _ = _open(reading, request)
         return _tfstate(reading.tfstate(stack, unit=_unit(request)))
+
+    return await _reading(ports_of(request), find)
 
 
 async def write(request: Request) -> Response:
@@ -58,7 +65,9 @@ async def write(request: Request) -> Response:
     def check(reading: Reading) -> None:
         _open(reading, request)
 
-    await _reading(ports, check)
+    if not _is_short(request):
+        # Who has no token sends nothing long; a short one is checked once, where it is stored.
+        await _reading(ports, check)
     body = await read_body(request)
     _check_md5(request, body)
     _object(body, "tfstate")
@@ -123,10 +132,12 @@ async def unlock(request: Request) -> Response:
         lock_id = _object(body, "lock").get("ID")
         if not isinstance(lock_id, str) or not lock_id:
             raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "the lock has no ID")
-        found, held = transaction.run(RunId(run)), transaction.tfstate_lock(stack, unit)
-        if held is not None and held.run != run and found is not None and found.proposes is not None:
-            # What nobody has merged may not take away the lock of somebody else, whose id it was told.
-            return _locked(held, HTTPStatus.CONFLICT)
+        held = transaction.tfstate_lock(stack, unit)
+        if held is not None and held.run != run:
+            found = transaction.run(RunId(run))
+            if found is not None and found.proposes is not None:
+                # What nobody has merged may not take away the lock of somebody else, whose id it was told.
+                return _locked(held, HTTPStatus.CONFLICT)
         if transaction.unlock_tfstate(stack, lock_id, unit):
             return Response(status_code=HTTPStatus.OK)
         held = transaction.tfstate_lock(stack, unit)
@@ -135,25 +146,34 @@ async def unlock(request: Request) -> Response:
     return await _writing(ports, release)
 
 
-def delete(request: Request) -> Response:
+async def delete(request: Request) -> Response:
     """Refuse: every version is kept."""
-    with ports_of(request).store.reading() as reading:
+
+    def check(reading: Reading) -> None:
         _open(reading, request)
+
+    await _reading(ports_of(request), check)
     detail = "a tfstate cannot be deleted: every version is kept"
     raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "NotDeleted", detail, headers={"Allow": "GET, POST, LOCK, UNLOCK"})
 
 
+class _Query(BaseModel):
+    """The parameters of all of these, read by each as it needs them."""
+
+    unit: str
+    lock: str = Field(alias="ID")
+
+
+ROUTES = tuple(
+    PlainRoute(method, "/{space}/{name}", endpoint, body="application/json", query=_Query)
+    for method, endpoint in (("GET", read), ("POST", write), ("LOCK", lock), ("UNLOCK", unlock), ("DELETE", delete))
+)
+
+
 def install(app: Starlette, prefix: str) -> None:
-    """Add the routes, which take a request as it is: to find out their parameters takes longer than they do."""
-    endpoints: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
-        "GET": read,
-        "POST": write,
-        "LOCK": lock,
-        "UNLOCK": unlock,
-        "DELETE": delete,
-    }
-    for method, endpoint in endpoints.items():
-        app.add_route(f"{prefix}/tfstate/{{space}}/{{name}}", endpoint, [method], include_in_schema=False)
+    """Add the routes, behind those that answer first: so that what these do not take is refused, and not unknown."""
+    for route in ROUTES:
+        app.add_route(f"{prefix}/tfstate{route.path}", route.endpoint, [route.method], include_in_schema=False)
 
 
 def _open(reading: Reading, request: Request) -> tuple[StackId, str]:
@@ -196,12 +216,12 @@ def _locked(held: TfstateLock, status: HTTPStatus = HTTPStatus.LOCKED) -> Respon
     return JSONResponse(dict(held.info), int(status))
 
 
-async def _reading(ports: Ports, question: Callable[[Reading], None]) -> None:
-    def ask() -> None:
+async def _reading(ports: Ports, question: Callable[[Reading], _Answer]) -> _Answer:
+    def ask() -> _Answer:
         with ports.store.reading() as reading:
-            question(reading)
+            return question(reading)
 
-    await run_in_threadpool(ask)
+    return await run_in_threadpool(ask)
 
 
 async def _writing(ports: Ports, change: Callable[[Transaction], _Answer]) -> _Answer:
@@ -224,6 +244,11 @@ async def _body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"the tfstate is larger than {limit} bytes")
     return bytes(body)
+
+
+def _is_short(request: Request) -> bool:
+    length = request.headers.get("content-length", "")
+    return length.isdecimal() and int(length) <= _SHORT
 
 
 def _check_md5(request: Request, body: bytes) -> None:

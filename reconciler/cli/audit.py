@@ -25,11 +25,11 @@ def command(ctx: click.Context, form: str) -> None:
 
 @command.command("list")
 @click.option("--event", metavar="EVENT", help="Only rows of this event, such as admitted or apply-ended.")
-@click.option("--person", metavar="PERSON", help="Only rows of this person, as user:NAME.")
-@click.option("--stack", metavar="STACK", help="Only rows about this stack, as space/name.")
+@click.option("--person", metavar="PERSON", help="Only rows of this person, such as user:NAME.")
+@click.option("--stack", metavar="STACK", help="Only rows about this stack (space/name).")
 @click.option("--run", metavar="RUN", help="Only rows about this run.")
 @click.option("--revision", metavar="REV", help="Only rows about this revision, by its whole commit id.")
-@click.option("--since", metavar="TIME", help="Only rows from this time on, as 2030-12-31T18:00:00Z.")
+@click.option("--since", metavar="TIME", help="Only rows from this time on, such as 2030-12-31T18:00:00Z.")
 @click.option("--until", metavar="TIME", help="Only rows up to this time.")
 @options.output
 @options.common

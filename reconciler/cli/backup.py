@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, file: Path) -> None:
-    """Write everything that the database holds into FILE, while the service is at work or not.
+    """Write the whole database into FILE. The service may go on running.
 
-    FILE is a SQLite database, also where the service uses PostgreSQL. It does not contain the keys: keep them apart.
+    FILE is a SQLite database, even if the service uses PostgreSQL. It does not contain the keys: keep them apart.
     """
     from reconciler.backups import back_up
 

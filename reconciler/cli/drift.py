@@ -55,9 +55,9 @@ def check(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
 @options.common
 @click.pass_context
 def accept(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
-    """Accept what the real world has: the tool takes it over into its tfstate, by a saved plan, and changes nothing.
+    """Accept drift: a run takes it over into the tfstate, by a saved plan, and changes nothing else.
 
-    What the configuration wants otherwise still differs: the next check tells.
+    If the configuration says something else, the next check finds a difference.
     """
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/refresh", form, wait=wait))
 

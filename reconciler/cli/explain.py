@@ -14,7 +14,7 @@ from reconciler.cli.output import Column, key, moment, print_data, print_rows, s
 
 @click.command("explain", context_settings=options.CONTEXT)
 @stack_argument()
-@click.option("--at", metavar="TIME", help="As it was at this time, as 2030-12-31T18:00:00Z. Default: now.")
+@click.option("--at", metavar="TIME", help="Show it as of this time, such as 2030-12-31T18:00:00Z. Default: now.")
 @click.option("--resource", metavar="ADDRESS", help="Also who made this resource and changed it last.")
 @options.output
 @options.common

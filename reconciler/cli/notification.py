@@ -33,7 +33,7 @@ def list(*, notifier: str | None, failed: bool, limit: int | None, form: str) ->
 
 @options.add_command(command, click.argument("number", type=click.IntRange(1)), options.output)
 def resend(number: int, form: str) -> None:
-    """Send the notice NUMBER about a run again, to the same notifier. The right is notifier:update in its space."""
+    """Send the notice NUMBER about a run again, to the same notifier. You need notifier:update in its space."""
     with connect() as api:
         sent = api.post(f"/notifications/{number}/resend")
     if form in {"json", "yaml"}:

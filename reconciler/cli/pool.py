@@ -40,13 +40,13 @@ def show(pool: str, form: str) -> None:
 
 @options.add_command(command, click.argument("pool"), options.output)
 def drain(pool: str, form: str) -> None:
-    """Let POOL (space/name, or default) start nothing any more. Runs at work go on; the right is pool:drain there."""
+    """Stop POOL (space/name, or default) from starting runs. Active runs continue. You need pool:drain in its space."""
     _change(pool, "drain", form, "starts nothing until it is resumed")
 
 
 @options.add_command(command, click.argument("pool"), options.output)
 def resume(pool: str, form: str) -> None:
-    """Let POOL start runs again. The right is pool:drain there."""
+    """Let POOL start runs again. You need pool:drain in its space."""
     _change(pool, "resume", form, "starts runs again")
 
 

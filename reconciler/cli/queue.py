@@ -31,7 +31,7 @@ _COLUMNS = (
 @options.space
 @options.common
 def command(*, form: str, space: str | None) -> None:
-    """List the runs at work, and behind them the queued ones, each with why it has not started."""
+    """List the active runs, and then the queued ones, each with the reason why it has not started."""
     with connect() as api:
         found = api.every("/queue", space=space, subtree=True if space else None)
     print_rows(found, _COLUMNS, form)

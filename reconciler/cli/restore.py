@@ -21,16 +21,16 @@ _NEXT = (
 @click.option(
     "--in-place",
     is_flag=True,
-    help="The database was restored by other means, such as a snapshot: only see to it that nothing runs at first.",
+    help="The database was already restored, for example from a snapshot: only suspend all stacks.",
 )
-@click.option("--keep-tokens", is_flag=True, help="Keep the API tokens, also those that were revoked since the backup.")
+@click.option("--keep-tokens", is_flag=True, help="Keep the API tokens, including those that were revoked since the backup.")
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, file: Path | None, *, in_place: bool, keep_tokens: bool) -> None:
-    """Bring the backup FILE into the database of the settings, which must be empty. The service must not run.
+    """Load the backup FILE into the database of the settings, which must be empty. The service must not run.
 
-    What was applied since the backup is in the world, and not in the database. So all stacks are suspended until
-    somebody has looked. Put the keys of the backup in place first.
+    The database will not know what was applied since the backup. So all stacks are suspended until you resume them. Put
+    the keys of the backup in place first.
     """
     from reconciler.backups import mark_restored, restore
     from reconciler.loop.service import utc_now

@@ -34,7 +34,7 @@ def list(form: str) -> None:  # noqa: A001 - the name of the command
 
 @options.add_command(command, click.argument("space"), options.output)
 def resume(space: str, form: str) -> None:
-    """Let the paused rollouts of SPACE go on: the failures so far count no more. The right is run:trigger there."""
+    """Let the paused rollouts of SPACE go on: the failures so far no longer count. You need run:trigger there."""
     with connect() as api:
         resumed = api.post(f"/rollouts/{space}/resume")["items"]
     if form in {"json", "yaml"}:

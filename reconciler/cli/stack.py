@@ -75,7 +75,7 @@ _note = click.option("--note", required=True, metavar="TEXT", help="The reason, 
 
 
 def _for(until: str) -> options.Option:
-    said = f"How long at most, as 30m, 4h or 2d. Default: until {until}."
+    said = f"How long at most, such as 30m, 4h or 2d. Default: until {until}."
     return click.option("--for", "duration", metavar="TIME", help=said)
 
 
@@ -151,7 +151,7 @@ def plan(ctx: click.Context, *, stack: str, ref: str | None, wait: bool, form: s
 @_command(options.wait)
 @click.pass_context
 def refresh(ctx: click.Context, *, stack: str, wait: bool, form: str) -> None:
-    """Let the tool take over into its tfstate what the real world has, as station drift accept does."""
+    """Take drift over into the tfstate, with the stack's own tool, as station drift accept does."""
     ctx.exit(request_run(lambda api: f"{api.stack(stack)}/refresh", form, wait=wait))
 
 

@@ -31,7 +31,7 @@ def command() -> None:
 @click.option(
     "--expires", metavar="TIME", default="90d", show_default=True, help="How long the token is valid: 30d, 12h, 45m."
 )
-@click.option("--name", metavar="TEXT", help="What it is for, to know it again in the list.")
+@click.option("--name", metavar="TEXT", help="What the token is for; the list shows it.")
 @options.output
 @options.common
 def create(subject: str, expires: str, name: str | None, form: str) -> None:

@@ -23,7 +23,7 @@ _NEXT = (
     is_flag=True,
     help="The database was already restored, for example from a snapshot: only suspend all stacks.",
 )
-@click.option("--keep-tokens", is_flag=True, help="Keep the API tokens, including those that were revoked since the backup.")
+@click.option("--keep-tokens", is_flag=True, help="Keep the API tokens, even those that were revoked since the backup.")
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, file: Path | None, *, in_place: bool, keep_tokens: bool) -> None:

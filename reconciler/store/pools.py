@@ -63,7 +63,7 @@ class PoolWriting(PoolReading, WritingBase):
     """The changes of worker pools, for a `Transaction`."""
 
     def drain_pool(self, pool: str, by: Drained) -> bool:
-        """Let a pool start nothing any more; False: somebody has drained it already."""
+        """Stop a pool from starting runs; False: somebody has drained it already."""
         values: Mapping[str, object] = {"pool": pool, "person": by.person, "at": rows.micros(by.at)}
         statement = self._insert(drained).values(values).on_conflict_do_nothing().returning(drained.c.pool)
         return self._connection.execute(statement).first() is not None

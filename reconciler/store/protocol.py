@@ -216,7 +216,7 @@ class Transaction(Reading, Protocol):
         """Let the queued runs of these stacks be runs of these worker pools."""
 
     def drain_pool(self, pool: str, by: Drained) -> bool:
-        """Let a worker pool start nothing any more; False: somebody has drained it already."""
+        """Stop a worker pool from starting runs; False: somebody has drained it already."""
 
     def resume_pool(self, pool: str) -> bool:
         """Let a worker pool start runs again; False: nobody had drained it."""

@@ -63,7 +63,7 @@ def get_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJso
 
 @router.post("/{space}/{name}/drain")
 def drain_pool(ports: PortsIn, caller: CallerIn, space: str, name: str) -> PoolJson:
-    """Let a pool start nothing any more. Runs at work go on, and others wait in the queue."""
+    """Stop a pool from starting runs. Active runs continue, and others wait in the queue."""
     pool, asked, now = _wanted(ports, caller, Right.POOL_DRAIN, space, name), _asked(caller, space), ports.now()
     with ports.store.writing() as transaction:
         if not transaction.drain_pool(pool.id, Drained(asked.person, now)):

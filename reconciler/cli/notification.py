@@ -16,18 +16,22 @@ def command() -> None:
 
 @options.add_command(
     command,
+    options.space,
     click.option("--notifier", metavar="SPACE/NAME", help="Only notices to this notifier."),
     click.option("--failed", is_flag=True, help="Only notices that the service has stopped trying to send."),
     click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N notices."),
     options.output,
 )
-def list(*, notifier: str | None, failed: bool, limit: int | None, form: str) -> None:  # noqa: A001 - its name
+def list(  # noqa: A001 - its name
+    *, space: str | None, notifier: str | None, failed: bool, limit: int | None, form: str
+) -> None:
     """List notices: first those that still wait, then those that were taken or given up, newest first."""
+    asked = {"space": space, "subtree": True if space else None, "notifier": notifier}
     with connect() as api:
         # What waits is not given up.
-        waiting = [] if failed else api.get("/notifications/waiting", notifier=notifier, limit=limit or 1000)["items"]
+        waiting = [] if failed else api.get("/notifications/waiting", limit=limit or 1000, **asked)["items"]
         rest = None if limit is None else max(limit - len(waiting), 0)
-        told = api.every("/notifications", at_most=rest, notifier=notifier, failed=failed or None)
+        told = api.every("/notifications", at_most=rest, failed=failed or None, **asked)
     print_rows(waiting + told, _COLUMNS, form)
 
 

@@ -17,7 +17,7 @@ from reconciler.store.stored import AuditEvent
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn
 from reconciler.web.api.broken import is_own
 from reconciler.web.api.errors import ApiError, not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
+from reconciler.web.api.paging import Part, PartIn, behind, named_spaces, page
 from reconciler.web.api.schemas.admission import ApprovedJson, HeldDiffJson, HeldJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
@@ -38,15 +38,11 @@ _ROWS = 1000
 def list_held(
     ports: PortsIn,
     caller: CallerIn,
-    *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
+    part: PartIn,
 ) -> Page[HeldJson]:
     """List the held changes by kind, space and name."""
     visible = _Visible.to(ports, caller)
-    return page(visible.cut(space, limit, cursor, subtree=subtree), limit, _place, visible.brief)
+    return page(visible.cut(part), part.limit, _place, visible.brief)
 
 
 @router.get("/held/{held}")
@@ -56,12 +52,10 @@ def get_held(ports: PortsIn, caller: CallerIn, held: str) -> HeldDiffJson:
     return visible.whole(visible.find(held))
 
 
-def list_whole_held(
-    ports: Ports, caller: Caller, *, space: str | None, subtree: bool, limit: int, cursor: str | None
-) -> Page[HeldDiffJson]:
+def list_whole_held(ports: Ports, caller: Caller, part: Part) -> Page[HeldDiffJson]:
     """List the held changes as `list_held` does, each with its diff."""
     visible = _Visible.to(ports, caller)
-    return page(visible.cut(space, limit, cursor, subtree=subtree), limit, _place, visible.whole)
+    return page(visible.cut(part), part.limit, _place, visible.whole)
 
 
 @router.post("/held/{held}/approve")
@@ -126,10 +120,10 @@ class _Visible:
             raise not_found(f"held change {wanted}")
         return held
 
-    def cut(self, space: str | None, limit: int, cursor: str | None, *, subtree: bool) -> list[HeldChange]:
-        wanted = named_spaces(self.tree, self.caller, space, subtree=subtree)
+    def cut(self, part: Part) -> list[HeldChange]:
+        wanted = named_spaces(self.tree, self.caller, part)
         found = [each for each in self.found if wanted is None or _home(self.tree, each) in wanted]
-        return behind(sorted(found, key=_place), cursor, limit, _place)
+        return behind(sorted(found, key=_place), part.cursor, part.limit, _place)
 
     def brief(self, held: HeldChange) -> HeldJson:
         return _shown(held, self.approved, self.told, reads=_may_read(held, self.caller, self.tree))

@@ -13,7 +13,7 @@ from rbac.admission.judge import Judge
 from rbac.identity import Person
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, chosen_spaces, named_spaces, page
+from reconciler.web.api.paging import PartIn, behind, chosen_spaces, named_spaces, page
 from reconciler.web.api.schemas.admission import MissingJson
 from reconciler.web.api.schemas.blueprints import (
     BlueprintDetailJson,
@@ -51,21 +51,17 @@ VersionIn = Annotated[str | None, Query(max_length=64, description="Default: the
 def list_blueprints(
     ports: PortsIn,
     caller: CallerIn,
-    *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
+    part: PartIn,
 ) -> Page[BlueprintJson]:
     """List blueprints with all their versions, in the order of `space/name@version`."""
     documents = ports.documents()
-    named, able = named_spaces(documents.tree, caller, space, subtree=subtree), _readable(caller, documents.tree)
+    named, able = named_spaces(documents.tree, caller, part), _readable(caller, documents.tree)
     wanted = named if able is None else able if named is None else able.intersection(named)
     blueprints = [
         blueprint for blueprint in documents.of_kind(Kind.BLUEPRINT) if wanted is None or blueprint.ref.space in wanted
     ]
-    cut = behind(sorted(blueprints, key=_key), cursor, limit, _key)
-    return page(cut, limit, _key, _blueprint)
+    cut = behind(sorted(blueprints, key=_key), part.cursor, part.limit, _key)
+    return page(cut, part.limit, _key, _blueprint)
 
 
 @router.get("/{space}/{name}")
@@ -132,22 +128,18 @@ def try_out(ports: Ports, caller: Caller, space: str, name: str, asked: RenderIn
 def list_instances(
     ports: PortsIn,
     caller: CallerIn,
-    *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
+    part: PartIn,
 ) -> Page[InstanceJson]:
     """List the instances in force that somebody wrote, in the order of `space/name`, each with its stacks."""
     documents = ports.documents()
-    wanted = chosen_spaces(documents.tree, caller, Right.INSTANCE_READ, space, subtree=subtree)
+    wanted = chosen_spaces(documents.tree, caller, Right.INSTANCE_READ, part)
     found = [
         placed
         for placed in documents.of_kind(Kind.BLUEPRINT_INSTANCE)
         if placed.resource.made is None and (wanted is None or placed.ref.space in wanted)
     ]
-    cut = behind(sorted(found, key=_key), cursor, limit, _key)
-    return page(cut, limit, _key, lambda placed: _instance(caller, documents, placed))
+    cut = behind(sorted(found, key=_key), part.cursor, part.limit, _key)
+    return page(cut, part.limit, _key, lambda placed: _instance(caller, documents, placed))
 
 
 @instances.get("/{space}/{name}")

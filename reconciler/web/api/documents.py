@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from rbac.access.actions import to_read
 from reconciler.web.api.auth import CallerIn, PortsIn
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, behind, named_spaces, page
+from reconciler.web.api.paging import PartIn, behind, named_spaces, page
 from reconciler.web.api.schemas.overview import DocumentJson
 from reconciler.web.api.schemas.shapes import Page
 from spaces.diagnostics import printable
@@ -24,24 +24,21 @@ KindIn = Annotated[Kind, Query(description="The kind: `Context`, `Policy`, `Repo
 def list_documents(
     ports: PortsIn,
     caller: CallerIn,
+    part: PartIn,
     *,
     kind: KindIn,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
 ) -> Page[DocumentJson]:
     """List the documents of a kind in force, by `space/name`, in the spaces where the caller may read them."""
     documents = ports.documents()
-    wanted = named_spaces(documents.tree, caller, space, subtree=subtree)
+    wanted = named_spaces(documents.tree, caller, part)
     able = None if caller.access is None else caller.access.spaces_where(caller.subject, to_read(kind))
     found = [
         each
         for each in documents.of_kind(kind)
         if (wanted is None or each.ref.space in wanted) and (able is None or each.ref.space in able)
     ]
-    cut = behind(sorted(found, key=_key), cursor, limit, _key)
-    return page(cut, limit, _key, _shown)
+    cut = behind(sorted(found, key=_key), part.cursor, part.limit, _key)
+    return page(cut, part.limit, _key, _shown)
 
 
 def _key(placed: Placed) -> str:

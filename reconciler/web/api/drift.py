@@ -14,7 +14,7 @@ from reconciler.core.state import Observed, StackState
 from reconciler.store.queries import Reading
 from reconciler.store.stored import StackFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_stacks
+from reconciler.web.api.paging import PartIn, chosen_spaces, of_stacks
 from reconciler.web.api.schemas.drift import AdoptionJson, AttributeJson, DriftJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.stacks import LabelsIn, find_stack, labels_of
@@ -28,27 +28,24 @@ router = APIRouter(tags=["drift"])
 def list_drift(
     ports: PortsIn,
     caller: CallerIn,
+    part: PartIn,
     *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
     label: LabelsIn = None,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
 ) -> Page[DriftJson]:
     """List what differs from what was applied, as the last check of each stack found it.
 
     `limit` counts stacks: all differences of a stack are on one page.
     """
     wanted = StackFilter(
-        spaces=chosen_spaces(ports.tree(), caller, Right.DRIFT_READ, space, subtree=subtree),
+        spaces=chosen_spaces(ports.tree(), caller, Right.DRIFT_READ, part),
         labels=labels_of(label or []) or None,
         in_git=True,
         drifted=True,
     )
     with ports.store.reading() as reading:
-        found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
-        items = [each for stack in found[:limit] for each in _of_stack(reading, stack)]
-    return Page(items=items, next=str(found[limit - 1].id) if len(found) > limit else None)
+        found = reading.list_stacks(wanted, of_stacks(part.cursor), part.limit + 1)
+        items = [each for stack in found[: part.limit] for each in _of_stack(reading, stack)]
+    return Page(items=items, next=str(found[part.limit - 1].id) if len(found) > part.limit else None)
 
 
 @router.get("/stacks/{space}/{name}/adoption")

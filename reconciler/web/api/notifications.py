@@ -16,7 +16,7 @@ from reconciler.store.queries import Reading
 from reconciler.store.stored import AuditEvent, AuditFilter, AuditRow, OutboxEntry
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.errors import not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, of_number, page
+from reconciler.web.api.paging import LimitIn, Part, PartIn, SpaceIn, SubtreeIn, named_spaces, of_number, page
 from reconciler.web.api.schemas.notifications import DeliveryJson, ResentJson
 from reconciler.web.api.schemas.shapes import Page
 from spaces.names import SpaceName
@@ -32,39 +32,55 @@ NotifierIn = Annotated[str | None, Query(max_length=130, description="Only those
 
 
 @router.get("/waiting")
-def list_waiting_notifications(
-    ports: PortsIn, caller: CallerIn, notifier: NotifierIn = None, limit: LimitIn = 100
+def list_waiting_notifications(  # noqa: PLR0917
+    ports: PortsIn,
+    caller: CallerIn,
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,  # noqa: FBT002
+    notifier: NotifierIn = None,
+    limit: LimitIn = 100,
 ) -> Page[DeliveryJson]:
-    """List what is still to be sent about runs: at most `limit` deliveries, the longest due first."""
+    """List what is still to be sent about runs in the space: at most `limit` deliveries, the longest due first."""
+    wanted = named_spaces(ports.tree(), caller, Part(space, subtree))
     with ports.store.reading() as reading:
         found = reading.deliveries(ports.now() + _EVER, _MOST * _ROWS)
-    asked = [each for each in found if notifier in {None, each.receiver}]
+    asked = [
+        each
+        for each in found
+        if notifier in {None, each.receiver} and (wanted is None or each.run.stack.space in wanted)
+    ]
     able = [each for each in asked if _sees(caller, each.receiver or "", each.run.stack.space)]
     return Page(items=[_waiting(each) for each in able[:limit]])
 
 
 @router.get("")
-def list_notifications(  # noqa: PLR0917
+def list_notifications(
     ports: PortsIn,
     caller: CallerIn,
+    part: PartIn,
+    *,
     notifier: NotifierIn = None,
-    failed: Annotated[bool, Query(description="Only those that were given up.")] = False,  # noqa: FBT002
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
+    failed: Annotated[bool, Query(description="Only those that were given up.")] = False,
 ) -> Page[DeliveryJson]:
-    """List the deliveries that were taken or given up, the newest first."""
+    """List the deliveries that were taken or given up, the newest first.
+
+    What is about no run is in the space of its notifier.
+    """
+    wanted = named_spaces(ports.tree(), caller, part)
     found: list[DeliveryJson] = []
     looked, last = 0, ""
     with ports.store.reading() as reading:
-        for row in _rows(reading, of_number(cursor)):
+        for row in _rows(reading, of_number(part.cursor)):
             looked, last = looked + 1, str(row.number)
             shown = _shown(caller, row)
             if shown is None or notifier not in {None, shown.notifier} or (failed and shown.error is None):
                 continue
+            if wanted is not None and (shown.stack or shown.notifier).partition("/")[0] not in wanted:
+                continue
             found.append(shown)
-            if len(found) > limit:
+            if len(found) > part.limit:
                 break
-    listed = page(found, limit, lambda each: str(each.number), lambda each: each)
+    listed = page(found, part.limit, lambda each: str(each.number), lambda each: each)
     if listed.next is None and looked == _MOST * _ROWS:
         # There may be more that was not looked at.
         return listed.model_copy(update={"next": last})

@@ -18,7 +18,7 @@ from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.broken import diagnostics_for
 from reconciler.web.api.followed import followed_json
 from reconciler.web.api.frozen import open_in
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, behind, named_spaces, page
+from reconciler.web.api.paging import CursorIn, LimitIn, Part, SpaceIn, behind, named_spaces, page
 from reconciler.web.api.rollouts import rollouts_of
 from reconciler.web.api.schemas.overview import (
     ConfigurationJson,
@@ -124,7 +124,7 @@ def get_sealing(ports: PortsIn, caller: CallerIn, space: SpaceIn = None) -> Seal
     path = None
     if space is not None:
         tree = ports.tree()
-        (name,) = named_spaces(tree, caller, space, subtree=False) or ()
+        (name,) = named_spaces(tree, caller, Part(space)) or ()
         above = [each for each in tree.lineage(name) if each != ROOT]
         path = tree.path(name) if all(caller.allows(Right.SPACE_READ, each) for each in above) else None
     return SealingJson(recipient=ports.recipient, path=path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import invalid, not_found
@@ -24,6 +25,28 @@ LimitIn = Annotated[int, Query(ge=1, le=1000, description="Maximum number of ite
 CursorIn = Annotated[str | None, Query(max_length=600, description="`next` of the previous page.")]
 SpaceIn = Annotated[str | None, Query(max_length=63, description="Only this space.")]
 SubtreeIn = Annotated[bool, Query(description="With `space`: also all spaces below.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a list is asked for: a space (None: all), with all below it or not, and a page of `limit` items."""
+
+    space: str | None = None
+    subtree: bool = False
+    limit: int = 100
+    cursor: str | None = None
+
+
+async def _part(
+    space: SpaceIn = None,
+    subtree: SubtreeIn = False,  # noqa: FBT002
+    limit: LimitIn = 100,
+    cursor: CursorIn = None,
+) -> Part:
+    return Part(space, subtree, limit, cursor)
+
+
+PartIn = Annotated[Part, Depends(_part)]
 
 
 def page(
@@ -65,22 +88,20 @@ def of_runs(cursor: str | None) -> str | None:
     return cursor
 
 
-def chosen_spaces(
-    tree: SpaceTree, caller: Caller, right: Right, space: str | None, *, subtree: bool
-) -> list[SpaceName] | None:
+def chosen_spaces(tree: SpaceTree, caller: Caller, right: Right, part: Part) -> list[SpaceName] | None:
     """Return the spaces that a listing covers, of those in which the caller has the right; None: all.
 
     Raise 404 for a space that the caller does not see.
     """
-    narrowed = caller.narrow(right, named_spaces(tree, caller, space, subtree=subtree))
+    narrowed = caller.narrow(right, named_spaces(tree, caller, part))
     return None if narrowed is None else sorted(narrowed)
 
 
-def named_spaces(tree: SpaceTree, caller: Caller, space: str | None, *, subtree: bool) -> Collection[SpaceName] | None:
+def named_spaces(tree: SpaceTree, caller: Caller, part: Part) -> Collection[SpaceName] | None:
     """Return the spaces that a listing asks for; None: all. Raise 404 for a space that the caller does not see."""
-    if space is None:
+    if part.space is None:
         return None
-    name = SpaceName(space)
+    name = SpaceName(part.space)
     if not tree.exists(name) or not caller.allows(Right.SPACE_READ, name):
-        raise not_found(f"space {space}")
-    return tree.subtree(name) if subtree else [name]
+        raise not_found(f"space {part.space}")
+    return tree.subtree(name) if part.subtree else [name]

@@ -8,7 +8,7 @@ from reconciler.core.queue import place_of
 from reconciler.core.runs import AT_WORK, Run
 from reconciler.web.api import convert
 from reconciler.web.api.auth import CallerIn, PortsIn, Right
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, page
+from reconciler.web.api.paging import PartIn, chosen_spaces, page
 from reconciler.web.api.schemas.runs import PlaceJson, WorkersJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.api.told import Told
@@ -22,19 +22,15 @@ router = APIRouter(tags=["runs"])
 def list_queue(
     ports: PortsIn,
     caller: CallerIn,
-    *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
+    part: PartIn,
 ) -> Page[PlaceJson]:
     """List the runs at work, the oldest first, and behind them the queued ones: what is more urgent first.
 
     Spaces take turns, so one space's run may start before an older one of another space.
     """
-    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
+    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, part)
     with ports.store.reading() as reading:
-        found = reading.queue(spaces, cursor or "", limit + 1)
+        found = reading.queue(spaces, part.cursor or "", part.limit + 1)
         waiting = Waiting.of(ports, reading, found)
     told, everything = Told.of(caller), caller.sees_everything
 
@@ -46,7 +42,7 @@ def list_queue(
             waits=waiting.why(run),
         )
 
-    return page(found, limit, place_of, shown)
+    return page(found, part.limit, place_of, shown)
 
 
 @router.get("/workers")

@@ -24,7 +24,7 @@ from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.drift import drifted_addresses
 from reconciler.web.api.errors import invalid
 from reconciler.web.api.explain import author_json
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, page
+from reconciler.web.api.paging import CursorIn, LimitIn, Part, SpaceIn, SubtreeIn, chosen_spaces, page
 from reconciler.web.api.schemas.explain import AuthorRunJson
 from reconciler.web.api.schemas.resources import PlacedResourceJson, ResourceGroupJson
 from reconciler.web.api.schemas.shapes import Page
@@ -55,7 +55,7 @@ def wanted_resources(
 ) -> ResourceFilter:
     """Return which resources a request asks for, of those that the caller may see."""
     return ResourceFilter(
-        spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, space, subtree=subtree),
+        spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, Part(space, subtree)),
         stack=_stack(stack),
         type=type,
         provider=provider,

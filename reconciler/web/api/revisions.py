@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from reconciler.core.runs import ACTIVE, Run, RunId, RunKind, RunStatus
 from reconciler.store.stored import RevisionProgress, RunFilter
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
+from reconciler.web.api.paging import PartIn, chosen_spaces, of_runs, page
 from reconciler.web.api.schemas.runs import RevisionJson
 from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
@@ -26,18 +26,14 @@ _BAD = (RunStatus.FAILED, RunStatus.INTERRUPTED)
 def list_revisions(
     ports: PortsIn,
     caller: CallerIn,
-    *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
+    part: PartIn,
 ) -> Page[RevisionJson]:
     """List the revisions that made stacks run, newest first, as far as the caller may read the runs."""
-    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
+    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, part)
     with ports.store.reading() as reading:
-        found = reading.list_revisions(RunFilter(spaces=spaces, kinds=_KINDS), of_runs(cursor), limit + 1)
+        found = reading.list_revisions(RunFilter(spaces=spaces, kinds=_KINDS), of_runs(part.cursor), part.limit + 1)
         runs = reading.runs_by_id({name for it in found for name in _named(it)}) if found else {}
-    return page(found, limit, lambda it: it.newest, lambda it: _shown(ports, caller, runs, it))
+    return page(found, part.limit, lambda it: it.newest, lambda it: _shown(ports, caller, runs, it))
 
 
 def summary_of(ports: Ports, caller: Caller, revision: str) -> str | None:

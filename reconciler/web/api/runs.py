@@ -19,7 +19,7 @@ from reconciler.web.api import convert, frozen, logs
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
 from reconciler.web.api.dependencies import follows_json
 from reconciler.web.api.errors import not_found
-from reconciler.web.api.paging import CursorIn, LimitIn, SpaceIn, SubtreeIn, chosen_spaces, of_runs, page
+from reconciler.web.api.paging import PartIn, chosen_spaces, of_runs, page
 from reconciler.web.api.schemas.runs import (
     LogJson,
     PlanJson,
@@ -46,9 +46,8 @@ _ID_LENGTH = 26
 def list_runs(
     ports: PortsIn,
     caller: CallerIn,
+    part: PartIn,
     *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
     label: LabelsIn = None,
     status: Annotated[list[RunStatus] | None, Query(description="Only runs with these statuses.")] = None,
     kind: Annotated[list[RunKind] | None, Query(description="Only runs of these kinds.")] = None,
@@ -58,27 +57,25 @@ def list_runs(
     ending: Annotated[
         str | None, Query(pattern="^[0-9a-z]{1,26}$", description="Only runs whose id ends with this.")
     ] = None,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
 ) -> Page[RunJson]:
     """List runs, newest first."""
-    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, space, subtree=subtree)
+    spaces = chosen_spaces(ports.tree(), caller, Right.RUN_READ, part)
     wanted = RunFilter(spaces=spaces, statuses=status, kinds=kind, labels=labels_of(label or []) or None, ending=ending)
     with ports.store.reading() as reading:
-        if prefix is not None and cursor is None:
+        if prefix is not None and part.cursor is None:
             # Ids sort by time, so ids with one prefix are neighbours, directly after the last possible id.
             last = prefix.ljust(_ID_LENGTH, "z")
             exact = reading.run(RunId(prefix)) if len(prefix) == _ID_LENGTH else None
             if exact is not None and (spaces is None or exact.stack.space in spaces):
                 found = [exact]
             else:
-                found = reading.list_runs(wanted, last, limit + 1)
+                found = reading.list_runs(wanted, last, part.limit + 1)
         else:
-            found = reading.list_runs(wanted, of_runs(cursor), limit + 1)
+            found = reading.list_runs(wanted, of_runs(part.cursor), part.limit + 1)
     if prefix is not None:
         found = [run for run in found if run.id.startswith(prefix)]
     told = Told.of(caller)
-    return page(found, limit, lambda run: run.id, lambda run: convert.run_json(run, told))
+    return page(found, part.limit, lambda run: run.id, lambda run: convert.run_json(run, told))
 
 
 @router.get("/{run}")

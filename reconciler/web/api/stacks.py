@@ -19,8 +19,7 @@ from reconciler.web.api.interrupted import interrupted_json
 from reconciler.web.api.paging import (
     CursorIn,
     LimitIn,
-    SpaceIn,
-    SubtreeIn,
+    PartIn,
     behind,
     chosen_spaces,
     of_runs,
@@ -49,9 +48,8 @@ LabelsIn = Annotated[
 def list_stacks(
     ports: PortsIn,
     caller: CallerIn,
+    part: PartIn,
     *,
-    space: SpaceIn = None,
-    subtree: SubtreeIn = False,
     label: LabelsIn = None,
     sync: Annotated[Sync | None, Query(description="Only stacks with this state.")] = None,
     tool: Annotated[ToolName | None, Query(description="Only stacks that use this tool.")] = None,
@@ -61,12 +59,10 @@ def list_stacks(
         Query(max_length=len(ConditionType), description="`type=status`, as in Stalled=True; all must hold."),
     ] = None,
     q: Annotated[str | None, Query(max_length=130, description="Part of `space/name`.")] = None,
-    limit: LimitIn = 100,
-    cursor: CursorIn = None,
 ) -> Page[StackJson]:
     """List stacks in the order of `space/name`."""
     wanted = StackFilter(
-        spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, space, subtree=subtree),
+        spaces=chosen_spaces(ports.tree(), caller, Right.STACK_READ, part),
         labels=labels_of(label or []) or None,
         sync=sync,
         tool=tool,
@@ -76,12 +72,15 @@ def list_stacks(
     )
     readable = caller.spaces(Right.RUN_READ)
     with ports.store.reading() as reading:
-        found = reading.list_stacks(wanted, of_stacks(cursor), limit + 1)
-        shown = [stack.id for stack in found[:limit] if readable is None or stack.id.space in readable]
+        found = reading.list_stacks(wanted, of_stacks(part.cursor), part.limit + 1)
+        shown = [stack.id for stack in found[: part.limit] if readable is None or stack.id.space in readable]
         last = reading.last_runs(shown)
     told = Told.of(caller)
     return page(
-        found, limit, lambda stack: str(stack.id), lambda stack: convert.stack_json(stack, last.get(stack.id), told)
+        found,
+        part.limit,
+        lambda stack: str(stack.id),
+        lambda stack: convert.stack_json(stack, last.get(stack.id), told),
     )
 
 

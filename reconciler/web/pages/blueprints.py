@@ -11,6 +11,7 @@ from reconciler.refusals import OperationRefused
 from reconciler.web.api import admission, blueprints, orders, stacks
 from reconciler.web.api.auth import PortsIn, Right
 from reconciler.web.api.errors import ApiError
+from reconciler.web.api.paging import Part
 from reconciler.web.api.schemas.blueprints import RenderedJson, RenderIn
 from reconciler.web.api.schemas.orders import OrderIn
 from reconciler.web.pages.choices import CursorIn, PollIn, shaped
@@ -34,8 +35,8 @@ VersionIn = Annotated[str, Query(max_length=64)]
 @router.get("")
 def catalogue(request: Request, ports: PortsIn, viewer: ViewerIn, cursor: CursorIn = "") -> Response:
     """Show the blueprints that one may use, and the instances in force."""
-    listed = blueprints.list_blueprints(ports, viewer.caller, limit=_OFFERS)
-    instances = blueprints.list_instances(ports, viewer.caller, limit=_PAGE, cursor=cursor or None)
+    listed = blueprints.list_blueprints(ports, viewer.caller, Part(limit=_OFFERS))
+    instances = blueprints.list_instances(ports, viewer.caller, Part(limit=_PAGE, cursor=cursor or None))
     shown = {"offers": offers(listed.items), "more": listed.next, "instances": instances, "cursor": cursor}
     return render(request, viewer, "blueprints.html", nav="blueprints", **shown)
 
@@ -80,7 +81,7 @@ def order(  # noqa: PLR0917
 def order_page(request: Request, ports: PortsIn, viewer: ViewerIn, commit: str, poll: PollIn) -> Response:
     """Show an order: its branch and commit, and what comes next; or only what has changed of that."""
     found = orders.get_order(ports, viewer.caller, commit)
-    listed = admission.list_held(ports, viewer.caller, space=found.space, limit=_OFFERS) if not found.in_force else None
+    listed = admission.list_held(ports, viewer.caller, Part(found.space, limit=_OFFERS)) if not found.in_force else None
     held = [it for it in (listed.items if listed is not None else ()) if is_about(it, found)]
     now = mark(found, held, now=ports.now())
     if poll.knows(now):

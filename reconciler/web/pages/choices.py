@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reconciler.web.api.auth import Caller, Right
 from reconciler.web.api.errors import invalid
+from reconciler.web.api.paging import Part
 from reconciler.web.api.schemas.shapes import Moment, Shape
 from reconciler.web.ports import Ports
 
@@ -55,14 +56,9 @@ class ListPart:
         """What stays the same from page to page."""
         return {"space": self.space, "subtree": self.subtree}
 
-    def asked(self, limit: int) -> dict[str, Any]:
+    def asked(self, limit: int) -> Part:
         """Return the part as the functions of the API take it, in pages of so many."""
-        return {
-            "space": self.space or None,
-            "subtree": self.subtree,
-            "limit": limit,
-            "cursor": self.cursor or None,
-        }
+        return Part(self.space or None, self.subtree, limit, self.cursor or None)
 
 
 def _part(space: TextIn = "", subtree: bool = False, cursor: CursorIn = "") -> ListPart:  # noqa: FBT001, FBT002

@@ -26,7 +26,7 @@ _PAGE = 20
 def held_page(request: Request, ports: PortsIn, viewer: ViewerIn, part: PartIn) -> Response:
     """Show a page of the held changes."""
     caller = viewer.caller
-    listed = admission.list_whole_held(ports, caller, **part.asked(_PAGE))
+    listed = admission.list_whole_held(ports, caller, part.asked(_PAGE))
     return render(
         request,
         viewer,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from reconciler.core.runs import RunStatus
 from reconciler.web.api import admission, overview, revisions, rollouts, runs, stacks
 from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.api.paging import Part
 from reconciler.web.pages.choices import PollIn
 from reconciler.web.pages.render import mark, redirect, render, unchanged
 from reconciler.web.pages.route import PageRoute
@@ -29,13 +30,13 @@ def home(
     poll: PollIn,
 ) -> Response:
     """Show the start page, or only what has changed while one looks at it."""
-    caller = viewer.caller
+    caller, first = viewer.caller, Part(limit=_WAITING)
     status = overview.configuration_json(ports, caller)
-    waits = runs.list_runs(ports, caller, status=[RunStatus.UNCONFIRMED], limit=_WAITING)
-    stalled = stacks.list_stacks(ports, caller, condition=["Stalled=True"], limit=_WAITING)
-    drifted = stacks.list_stacks(ports, caller, drifted=True, limit=_WAITING)
-    held = admission.list_held(ports, caller, limit=_WAITING)
-    newest = revisions.list_revisions(ports, caller, limit=_REVISIONS)
+    waits = runs.list_runs(ports, caller, first, status=[RunStatus.UNCONFIRMED])
+    stalled = stacks.list_stacks(ports, caller, first, condition=["Stalled=True"])
+    drifted = stacks.list_stacks(ports, caller, first, drifted=True)
+    held = admission.list_held(ports, caller, first)
+    newest = revisions.list_revisions(ports, caller, Part(limit=_REVISIONS))
     values = {
         "status": status,
         "tree": spaces.shown(spaces.space_tree(overview.all_spaces(ports, caller))),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from reconciler.refusals import OperationRefused
 from reconciler.web.api import notifications
 from reconciler.web.api.auth import PortsIn, Right
+from reconciler.web.api.paging import Part
 from reconciler.web.pages.choices import CursorIn, TextIn
 from reconciler.web.pages.render import redirect, render
 from reconciler.web.pages.route import PageRoute
@@ -57,8 +58,12 @@ def _show(
         "notifications.html",
         HTTPStatus.CONFLICT if refused else HTTPStatus.OK,
         nav="notifications",
-        waiting=notifications.list_waiting_notifications(ports, caller, notifier or None, _PAGE).items if waits else [],
-        listed=notifications.list_notifications(ports, caller, notifier or None, failed, _PAGE, cursor or None),
+        waiting=notifications.list_waiting_notifications(ports, caller, notifier=notifier or None, limit=_PAGE).items
+        if waits
+        else [],
+        listed=notifications.list_notifications(
+            ports, caller, Part(limit=_PAGE, cursor=cursor or None), notifier=notifier or None, failed=failed
+        ),
         filters={"notifier": notifier, "failed": failed},
         cursor=cursor,
         refused=refused,

@@ -25,7 +25,7 @@ _PAGE = 100
 def queue_page(request: Request, ports: PortsIn, viewer: ViewerIn, poll: PollIn, part: PartIn) -> Response:
     """Show the runs at work and in the queue, or only what has changed of them."""
     caller = viewer.caller
-    listed = queue.list_queue(ports, caller, **part.asked(_PAGE))
+    listed = queue.list_queue(ports, caller, part.asked(_PAGE))
     workers = queue.list_workers(ports, caller).items
     found = pools.list_pools(ports, caller).items
     now = mark(listed, workers, found, now=ports.now())

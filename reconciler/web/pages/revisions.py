@@ -23,7 +23,7 @@ _PAGE = 50
 def revisions_page(request: Request, ports: PortsIn, viewer: ViewerIn, poll: PollIn, part: PartIn) -> Response:
     """Show a page of the table, or only its rows."""
     caller = viewer.caller
-    listed = revisions.list_revisions(ports, caller, **part.asked(_PAGE))
+    listed = revisions.list_revisions(ports, caller, part.asked(_PAGE))
     status = overview.configuration_json(ports, caller)
     now = mark(listed, status.admitted_revision, status.attempted_revision, status.halted, now=ports.now())
     if poll.knows(now):

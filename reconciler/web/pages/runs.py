@@ -14,6 +14,7 @@ from reconciler.refusals import OperationRefused
 from reconciler.web.api import logs, runs
 from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.errors import ApiError, not_found
+from reconciler.web.api.paging import Part
 from reconciler.web.api.revisions import summary_of
 from reconciler.web.api.schemas.runs import PlanJson, ReplanRequest, ReviewRequest, RunJson, WholeRunJson
 from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, choice, labels, shaped, space_names
@@ -55,13 +56,10 @@ def runs_page(
     listed = runs.list_runs(
         ports,
         viewer.caller,
-        space=space or None,
-        subtree=subtree,
+        Part(space or None, subtree, _PAGE, cursor or None),
         label=labels(label),
         status=[wanted] if wanted else None,
         kind=[of_kind] if of_kind else None,
-        limit=_PAGE,
-        cursor=cursor or None,
     )
     now = mark(listed, now=ports.now())
     if poll.knows(now):

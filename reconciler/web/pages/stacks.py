@@ -14,6 +14,7 @@ from reconciler.web.api.auth import Caller, PortsIn, Right
 from reconciler.web.api.dependencies import neighbourhood
 from reconciler.web.api.errors import ApiError
 from reconciler.web.api.explain import explain_stack
+from reconciler.web.api.paging import Part
 from reconciler.web.api.schemas.stacks import StackDetailJson
 from reconciler.web.api.told import Told
 from reconciler.web.pages.choices import CursorIn, Poll, PollIn, TextIn, TimeIn, choice, labels, moment, space_names
@@ -69,15 +70,12 @@ def stacks_page(
     listed = stacks.list_stacks(
         ports,
         viewer.caller,
-        space=space or None,
-        subtree=subtree,
+        Part(space or None, subtree, _PAGE, cursor or None),
         label=labels(label),
         sync=choice(Sync, "sync", sync),
         tool=choice(ToolName, "tool", tool),
         condition=[condition] if condition else None,
         q=q or None,
-        limit=_PAGE,
-        cursor=cursor or None,
     )
     now = mark(listed, now=ports.now())
     if poll.knows(now):

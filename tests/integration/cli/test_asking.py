@@ -25,7 +25,8 @@ def test_a_notice_that_was_given_up_is_sent_again(remote: Station, store: SqlSto
     with store.writing() as transaction:
         transaction.add_runs([failed])
         given_up = about_delivery(failed, "production/hook", "run.failed", "timeout", NOW)
-        transaction.append_audit([given_up, about_delivery(None, "production/hook", "held", None, NOW)])
+        held = [about_delivery(None, hook, "held", None, NOW) for hook in ("production/hook", "platform/hook")]
+        transaction.append_audit([given_up, *held])
     (line,) = remote("notification", "list", "--failed").out.splitlines()[1:]
     assert line.split()[1:4] == ["production/hook", "run.failed", "production/network"]
     assert line.endswith("given up: timeout")
@@ -33,6 +34,8 @@ def test_a_notice_that_was_given_up_is_sent_again(remote: Station, store: SqlSto
     assert resent.out == f"run.failed of run {failed.id} is sent again to production/hook\n"
     shown = remote("notification", "list", "-n", "2", "--notifier", "production/hook").out.splitlines()[1:]
     assert [each.split()[-1] for each in shown] == ["waiting", "taken"]
+    for space, told in (("production", 3), ("platform", 4)):
+        assert len(remote("notification", "list", "-s", space).out.splitlines()[1:]) == told
     refused = remote("notification", "resend", "99")
     assert (refused.code, refused.err) == (1, "error: there is no delivery 99\n")
 

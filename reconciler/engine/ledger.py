@@ -1,7 +1,8 @@
 """What is on the disk of a leg that a worker elsewhere does: the offer, and who has taken it up.
 
-It lies in the run's own directory, so that it goes with the run. A leg is taken once: the file that says by whom is
-made by a hard link, which the disk lets only one succeed with, whoever else tries and whatever is killed meanwhile.
+It lies in the run's own directory, so that it goes with the run. A leg is taken once: the disk lets only one make the
+file that says by whom, whoever else tries. One that is killed before it has written that has told nobody, and what is
+in the file says so: nobody has the leg, and nobody gets it any more.
 """
 
 from __future__ import annotations
@@ -52,18 +53,28 @@ class Ledger:
     def take(self, worker: str | None, offer: LegOffer | None = None) -> bool:
         """Take the leg for a worker, as it was offered; None: for nobody, so that it never begins. False: it is taken.
 
-        It is on the disk when this returns, so that a leg that was begun is known also after the power has failed.
+        That of an apply is on the disk when this returns, so that one that was begun is known also after the power has
+        failed. A plan that is not known any more by then is lost, and made again.
         """
-        draft = self.directory.root / f".{self.which.leg}-{self.which.attempt}.{os.getpid()}.take"
-        data = {**({} if offer is None else _data_of(offer)), "worker": worker}
-        write_file(draft, json.dumps(data).encode(), durable=True)
+        data = json.dumps({**({} if offer is None else _data_of(offer)), "worker": worker}).encode()
         try:
-            self._taken.hardlink_to(draft)
+            descriptor = os.open(
+                self._taken, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            )
         except FileExistsError:
             return False
-        finally:
-            draft.unlink()
-        sync_directory(self.directory.root)
+        durable = self.which.leg is Leg.APPLY
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+        except OSError:
+            self._taken.unlink(missing_ok=True)
+            raise
+        if durable:
+            sync_directory(self.directory.root)
         return True
 
     def taken(self) -> tuple[bool, str | None]:

@@ -15,13 +15,16 @@ from reconciler.runner.processes.sandbox import Sandbox, probe, why_not_writable
 
 
 def prepared(
-    which: LegId, directory: RunDirectory, materialise: Materialise | None, then: Callable[[], None] | None = None
+    which: LegId, directory: RunDirectory, materialise: Materialise | None, send: Callable[[], None] | None = None
 ) -> LegReport | None:
-    """Prepare a leg, and do what comes `then`. Return the report about it where that fails; None: it can be started."""
+    """Prepare a leg. Return the report about it where that fails; None: it can be started.
+
+    `send` is called then where another machine is to do it.
+    """
     try:
-        prepare(directory, materialise)
-        if then is not None:
-            then()
+        prepare(directory, materialise, to_send=send is not None)
+        if send is not None and materialise is not None:
+            send()
     except PrepareFailed as error:
         return which.unprepared(Ending.FAILED, error.reason, str(error))
     except OSError as error:
@@ -31,16 +34,20 @@ def prepared(
     return None
 
 
-def prepare(directory: RunDirectory, materialise: Materialise | None) -> None:
-    """Create a run's directories, with a fresh work directory if `materialise` fills it.
+def prepare(directory: RunDirectory, materialise: Materialise | None, *, to_send: bool = False) -> None:
+    """Create a run's directories, with a fresh work directory if `materialise` fills it; `to_send` as for `make`.
 
     Raise OSError or PrepareFailed.
     """
+    if to_send and materialise is None:
+        # Nothing is sent of it but what is there already.
+        directory.root.mkdir(mode=0o700, exist_ok=True)
+        return
     if materialise is not None:
         for path in (directory.work, directory.scratch):
             if path.exists():
                 shutil.rmtree(path)
-    directory.make()
+    directory.make(to_send=to_send)
     directory.cancel.unlink(missing_ok=True)
     if materialise is not None:
         materialise(directory.work)

@@ -91,7 +91,7 @@ class PullEngine:
         failed = (
             which.unprepared(Ending.FAILED, *lacking)
             if lacking
-            else prepared(which, ledger.directory, materialise, ledger.pack if materialise is not None else None)
+            else prepared(which, ledger.directory, materialise, ledger.pack)
         )
         if failed is not None:
             self._report(failed)
@@ -102,7 +102,7 @@ class PullEngine:
         sent = to_line({"order": order_to_data(order), "tfstate": state, **more})
         offer = LegOffer(pool, "", order.limits.grace_seconds, near if saved is None else None)
         ledger.put(offer)
-        files = {} if order.identity is None else order.identity.files
+        files = order.identity.files if order.identity is not None else {}
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
         needs, facts = (order.tool, order.tool_range), LegFacts.of(order)
         handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near, facts=facts)
@@ -242,10 +242,10 @@ class PullEngine:
         now = time.monotonic()
         with self._lock:
             open_ = [leg for leg in self._legs.values() if leg.is_open(now) and leg.offer.pool == pool]
-            for leg in sorted(open_, key=lambda each: each.which.run):
-                if leg.offer.wanted not in {None, worker} or only not in {None, leg.which}:
-                    continue
-                if leg.near not in {None, worker} and leg.near in self._asking.names(pool):
+            # What is planned is applied first, rather than that more and more is planned.
+            for leg in sorted(open_, key=lambda each: (each.which.leg is Leg.PLAN, each.which.run)):
+                near = leg.near not in {None, worker} and leg.near in self._asking.names(pool)
+                if leg.offer.wanted not in {None, worker} or only not in {None, leg.which} or near:
                     continue
                 fits = self.roster.said(pool, worker).fits(*leg.needs)
                 if not fits and any(each.fits(*leg.needs) for each in self._there(pool)):

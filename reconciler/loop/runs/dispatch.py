@@ -93,8 +93,8 @@ class Dispatcher:
     """Legs that ended before they began."""
     busy: set[str] = field(default_factory=set)
     """Runs whose start is under way."""
-    _elsewhere: set[str] = field(default_factory=set)
-    """Those of them that workers are to do."""
+    _elsewhere: dict[str, str] = field(default_factory=dict)
+    """Those of them that workers are to do, each with its pool."""
     _tokens: dict[RunId, str] = field(default_factory=dict)
     """The tokens of runs whose process waits for the verdict on its plan, and applies it with the same token."""
     _machine: Machine = field(init=False)
@@ -133,10 +133,12 @@ class Dispatcher:
 
     def _places(self, pool: str) -> int:
         # What nobody can be told of stays in the queue, where a more urgent run can still overtake it.
-        return 0 if pool in self._untold() else self.pull.places(pool)
+        # And whoever waits gets what is being prepared, before anything else is taken from the queue for them.
+        coming = sum(theirs == pool for theirs in self._elsewhere.copy().values())
+        return 0 if pool in self._untold() else max(0, self.pull.places(pool) - coming)
 
     def _at_work_here(self) -> int:
-        return len((self.busy | set(self.engine.active())) - self._elsewhere - set(self.pull.active()))
+        return len((self.busy | set(self.engine.active())) - self._elsewhere.keys() - set(self.pull.active()))
 
     def claim(self, now: datetime) -> int:
         """Claim as many queued runs as there are places, and start them. Returns how many."""
@@ -204,7 +206,7 @@ class Dispatcher:
 
     def _submit(self, run: Run, leg: Leg, token: str | None, planned: Planned | None = None) -> None:
         if run.pool in pools_elsewhere(self.follower.world):
-            self._elsewhere.add(run.id)
+            self._elsewhere[run.id] = run.pool
         self.busy.add(run.id)
         self._pool.submit(self._start, run, leg, token, planned)
 
@@ -238,7 +240,7 @@ class Dispatcher:
             if leg is Leg.PLAN:
                 self.metrics.phase_ended(str(run.kind), str(Phase.PREPARE), time.monotonic() - began)
             self.busy.discard(run.id)
-            self._elsewhere.discard(run.id)
+            self._elsewhere.pop(run.id, None)
             if self.reports:
                 self.engine.wake()
 

@@ -213,9 +213,10 @@ class RunDirectory:
         """Return the file in which the end of a leg is recorded."""
         return self.root / f"{leg}-{attempt}.exit.json"
 
-    def make(self) -> None:
-        """Create what is missing."""
-        for path in (self.root, self.work, self.scratch, self.home, self.temporary):
+    def make(self, *, to_send: bool = False) -> None:
+        """Create what is missing; `to_send`: only what another machine is to get, which does the run."""
+        here = () if to_send else (self.scratch, self.temporary)
+        for path in (self.root, self.work, self.home, *here):
             path.mkdir(mode=0o700, exist_ok=True)
 
     def claim(self, leg: Leg, attempt: int, identity: ProcessIdentity | None) -> bool:
@@ -302,10 +303,12 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        for path in self._tools_own:
-            for each in (path, _aside(path)):
+        tools = {each.name for path in self._tools_own for each in (path, _aside(path))}
+        # Only what is there is asked about: most of it is gone where another machine did the run.
+        for path in _inside(self.root):
+            if path.name in tools:
                 with contextlib.suppress(OSError):
-                    remove(each)
+                    remove(path)
 
     def set_aside(self) -> list[Path]:
         """Take what `free` removes out of its place at once, and return where it is now.
@@ -326,13 +329,11 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove everything but the log, and what only people can make use of."""
-        try:
-            names = os.listdir(self.root)  # noqa: PTH208 - names only
-        except FileNotFoundError:
+        if not (found := _inside(self.root)):
             return
-        for name in names:
-            if name not in {"log", self.rescued_tfstate.name, self.not_understood.name}:
-                remove(self.root / name)
+        for path in found:
+            if path.name not in {"log", self.rescued_tfstate.name, self.not_understood.name}:
+                remove(path)
         with contextlib.suppress(OSError):
             self.root.rmdir()
 
@@ -368,12 +369,24 @@ def free_ended(data_dir: Path) -> None:
                 directory.free()
 
 
+def _inside(root: Path) -> list[Path]:
+    try:
+        return [root / name for name in os.listdir(root)]  # noqa: PTH208 - names only
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def remove(path: Path) -> None:
     """Remove whatever this is, never through a link."""
-    if path.is_dir() and not path.is_symlink():
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError:
+        # A directory, which the system says in several ways.
+        if path.is_symlink() or not path.is_dir():
+            raise
         shutil.rmtree(path, onerror=_make_removable)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _make_removable(remove: Callable[[str], object], path: str, _error: object) -> None:

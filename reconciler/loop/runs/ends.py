@@ -23,7 +23,7 @@ from reconciler.store.stored import StoreBusy
 
 _log = logging.getLogger(__name__)
 
-_TOGETHER = 50
+_TOGETHER = 100
 """How many ends are recorded in one transaction at most."""
 
 
@@ -65,8 +65,11 @@ class Ends:
 
         Where this process does not know yet what is desired (`known`), plans wait: nothing of them can be applied.
         """
-        ready = [report for report in self._pending if known or report.leg is not Leg.PLAN][:_TOGETHER]
-        done = bool(ready) and self._record_together(ready, now)
+        ready = [report for report in self._pending if known or report.leg is not Leg.PLAN]
+        done = False
+        # All of them: what was planned goes on before anything else is taken from the queue.
+        for first in range(0, len(ready), _TOGETHER):
+            done |= self._record_together(ready[first : first + _TOGETHER], now)
         return bool(self.inquiries.step(now)) or done
 
     def _record_together(self, ready: list[LegReport], now: datetime) -> bool:

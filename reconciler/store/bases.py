@@ -34,6 +34,10 @@ class ReadingBase:
         key: int | None = self._connection.execute(statements.STACK_KEY, statements.bind_stack(stack)).scalar()
         return key
 
+    def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
+        result = self._connection.execute(statements.keys_of_stacks(self._dialect), bind_stacks(self._dialect, wanted))
+        return {StackId(SpaceName(space), name): key for key, space, name in result}
+
 
 class WritingBase(ReadingBase):
     """The base of all parts of a `Transaction`."""
@@ -54,10 +58,6 @@ class WritingBase(ReadingBase):
             self._connection.execute(self._insert(stacks).on_conflict_do_nothing(), names)
             keys |= self._find_keys(missing)
         return keys
-
-    def _find_keys(self, wanted: Collection[StackId]) -> dict[StackId, int]:
-        result = self._connection.execute(statements.keys_of_stacks(self._dialect), bind_stacks(self._dialect, wanted))
-        return {StackId(SpaceName(space), name): key for key, space, name in result}
 
     def _key_for(self, stack: StackId) -> int:
         return self._key(stack) or self._keys_of([stack])[stack]

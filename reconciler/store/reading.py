@@ -35,7 +35,15 @@ from reconciler.store.queue import QueueReading
 from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.rollouts import RolloutReading
-from reconciler.store.selecting import ACTIVE_STATUSES, among, among_stacks, bind_stacks, is_stack, select_runs
+from reconciler.store.selecting import (
+    ACTIVE_STATUSES,
+    POSTGRES,
+    among,
+    among_stacks,
+    bind_stacks,
+    is_stack,
+    select_runs,
+)
 from reconciler.store.services import ServiceReading
 from reconciler.store.stored import (
     ConfigurationState,
@@ -216,8 +224,12 @@ class SqlReading(
         return [run for run in candidates if run.stack in states and _has_labels(states[run.stack], labels)]
 
     def active_runs(self, stacks: Collection[StackId] | None = None) -> list[Run]:
-        dialect = None if stacks is None else self._dialect
-        values = None if stacks is None else bind_stacks(self._dialect, stacks)
+        dialect, values = None if stacks is None else self._dialect, dict[str, Any]()
+        if stacks is not None:
+            # PostgreSQL by their keys: as long as it has not counted the rows of a new table, it would join each active
+            # run with each of the stacks.
+            of_keys = dialect == POSTGRES
+            values = {"wanted": [*self._find_keys(stacks).values()]} if of_keys else bind_stacks(self._dialect, stacks)
         return [rows.run_from_row(row) for row in self._connection.execute(statements.active_runs(dialect), values)]
 
     def active_statuses(self) -> dict[RunId, tuple[str, str]]:

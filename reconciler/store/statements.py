@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, func, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Table, any_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.core.runs import RunKind, RunStatus
@@ -69,8 +69,13 @@ def keys_of_stacks(dialect: str) -> Select[Any]:
 
 @cache
 def active_runs(dialect: str | None) -> Select[Any]:
-    """Return the query for the active runs, oldest first, of the stacks bound by `bind_stacks`; None: of all stacks."""
+    """Return the query for the active runs, oldest first, of all stacks (None), or of those that are bound.
+
+    They are bound by `bind_stacks`, on PostgreSQL by their keys, as `wanted`.
+    """
     query = select_runs().where(runs.c.status.in_(ACTIVE_STATUSES)).order_by(runs.c.id)
+    if dialect == POSTGRES:
+        return query.where(runs.c.stack_id == any_(bindparam("wanted", type_=ARRAY(BigInteger))))
     return query if dialect is None else query.where(among_stacks(dialect, runs.c.stack_id))
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
+from functools import lru_cache
 from http import HTTPStatus
+from itertools import count
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +25,10 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+
+_PROCESS, _NUMBERS = secrets.token_hex(4), count(1)
+"""What the ids of requests are made of. To ask the system for chance each time takes as long as a small request."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_BODY = 64 * 1024
 """The most bytes of a request's body. An ordinary request of the API has some hundred."""
@@ -55,10 +61,10 @@ class RequestGuard:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"] = [*message.get("headers", ())]
+                there = {name.lower() for name, _ in headers}
+                headers.extend(header for header in _RAW_HEADERS if header[0] not in there)
+                headers.append((b"x-request-id", request.encode()))
             await send(message)
 
         refused = self._refusal(scope)
@@ -83,18 +89,21 @@ class RequestGuard:
         if not name or not rest.isdecimal():
             name = host
         name = name.lower()
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name[1:-1] if name.startswith("[") and name.endswith("]") else name)
-        except ValueError:
-            return False
-        return True
+        return name in self._hosts or _is_address(name[1:-1] if name.startswith("[") and name.endswith("]") else name)
+
+
+@lru_cache(maxsize=64)
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _request_id(wanted: str) -> str:
     """Return the id that the caller gave the request, if it can stand in a log, else a new one."""
-    return wanted if _REQUEST_ID.fullmatch(wanted) else secrets.token_hex(8)
+    return wanted if _REQUEST_ID.fullmatch(wanted) else f"{_PROCESS}{next(_NUMBERS):08x}"
 
 
 def _short(receive: Receive) -> Receive:

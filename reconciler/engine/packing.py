@@ -11,7 +11,8 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.runner.contract.directory import RunDirectory, remove
+from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.removing import remove
 
 BEGINNING = ("work", "home")
 """What a plan begins with: the work directory, and what lies in the run's home."""

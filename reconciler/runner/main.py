@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.phases import Leg, Phase
-from reconciler.runner.contract.directory import RunDirectory, remove
+from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport, Limits
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.contract.records import job_from_data, report_to_data, to_line
+from reconciler.runner.contract.removing import remove
 from reconciler.runner.leg.leg import run_leg
 from reconciler.runner.processes import descendants
 from reconciler.runner.processes.sandbox import Sandbox

@@ -6,9 +6,8 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from reconciler.core.phases import Leg
 from reconciler.runner.contract.job import TOKEN, LegReport
 from reconciler.runner.contract.process_id import ProcessIdentity
 from reconciler.runner.contract.records import report_from_data, report_to_data, to_line
+from reconciler.runner.contract.removing import inside, remove
 from reconciler.tools.base import SHOWN_PLAN
 
 
@@ -305,7 +305,7 @@ class RunDirectory:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
         tools = {each.name for path in self._tools_own for each in (path, _aside(path))}
         # Only what is there is asked about: most of it is gone where another machine did the run.
-        for path in _inside(self.root):
+        for path in inside(self.root):
             if path.name in tools:
                 with contextlib.suppress(OSError):
                     remove(path)
@@ -329,7 +329,7 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove everything but the log, and what only people can make use of."""
-        if not (found := _inside(self.root)):
+        if not (found := inside(self.root)):
             return
         for path in found:
             if path.name not in {"log", self.rescued_tfstate.name, self.not_understood.name}:
@@ -367,39 +367,6 @@ def free_ended(data_dir: Path) -> None:
         with contextlib.suppress(OSError):
             if directory.ends_run() and not directory.at_work():
                 directory.free()
-
-
-def _inside(root: Path) -> list[Path]:
-    try:
-        return [root / name for name in os.listdir(root)]  # noqa: PTH208 - names only
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def remove(path: Path) -> None:
-    """Remove whatever this is, never through a link."""
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return
-    except OSError:
-        # A directory, which the system says in several ways.
-        if path.is_symlink() or not path.is_dir():
-            raise
-        shutil.rmtree(path, onerror=_make_removable)
-
-
-def _make_removable(remove: Callable[[str], object], path: str, _error: object) -> None:
-    # A tool may leave directories that their owner cannot write to (module caches are such).
-    try:
-        Path(path).parent.chmod(0o700)
-        if remove in (os.scandir, os.open, os.lstat):
-            Path(path).chmod(0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            remove(path)
-    except OSError:
-        return
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

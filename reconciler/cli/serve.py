@@ -36,8 +36,9 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     with open_service(settings) as service:
         if not service.engine.sandboxed:
             log.warning("runs are NOT sandboxed: %s", service.engine.sandbox_problem)
-        url = service.server.url()
+        # First: whoever asks about a run that is not known yet is told that it has ended, and stops its tool.
         service.loop.recover()
+        url = service.server.url()
         log.info("listening on %s; the operator's token is in %s", url, settings.data_dir / "token")
         if sys.stderr.isatty():
             # Never into a file or a journal: whoever reads it in time could sign in.

@@ -42,6 +42,7 @@ from reconciler.store.selecting import (
     POSTGRES,
     PROPOSED_KIND,
     among,
+    bind_ids,
     is_stack,
     select_runs,
 )
@@ -107,18 +108,11 @@ class QueueWriting(QueueReading, WritingBase):
         taken = list(self._take_turns(limit, pools))
         if not taken:
             return []
-        theirs = among(self._connection, runs.c.id, taken)
-        claimed = {
-            "status": "planning",
-            "attempt": runs.c.attempt + 1,
-            "holder": holder,
-            "lease_until": rows.micros(now + lease),
-            "started_at": func.coalesce(runs.c.started_at, rows.micros(now)),
-            "line": None,
-        }
-        self._connection.execute(update(runs).where(theirs).values(claimed))
-        query = select_runs().where(theirs).order_by(runs.c.id)
-        return [rows.run_from_row(row) for row in self._connection.execute(query)]
+        theirs = bind_ids(self._dialect, taken)
+        claimed = {"by": holder, "now": rows.micros(now), "until": rows.micros(now + lease)}
+        self._connection.execute(statements.claim_runs(self._dialect), theirs | claimed)
+        query = statements.those_runs(self._dialect, lock=False)
+        return [rows.run_from_row(row) for row in self._connection.execute(query, theirs)]
 
     def put_pools(self, pools: Mapping[StackId, str]) -> None:
         """Let the queued runs of these stacks stand in the lines of these pools."""

@@ -40,6 +40,7 @@ from reconciler.store.selecting import (
     POSTGRES,
     among,
     among_stacks,
+    bind_ids,
     bind_stacks,
     is_stack,
     select_runs,
@@ -183,8 +184,8 @@ class SqlReading(
         return None if row is None else (row.attempt, RunStatus(row.status))
 
     def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
-        query = select_runs().where(among(self._connection, runs.c.id, wanted)).order_by(runs.c.id)
-        found = self._connection.execute(self._locked(query, runs))
+        query = statements.those_runs(self._dialect, lock=self._locks)
+        found = self._connection.execute(query, bind_ids(self._dialect, wanted))
         return {run.id: run for run in map(rows.run_from_row, found)}
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:

@@ -32,6 +32,20 @@ def among(connection: Connection, column: ColumnElement[str], values: Collection
     return column.in_(select(items.c.value))
 
 
+def among_ids(dialect: str, column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the same condition for the texts bound by `bind_ids`, for a statement that is made once."""
+    if dialect == POSTGRES:
+        return column == any_(bindparam("wanted_ids", type_=ARRAY(Text)))
+    items = func.json_each(bindparam("wanted_ids", type_=Text)).table_valued("value")
+    return column.in_(select(items.c.value))
+
+
+def bind_ids(dialect: str, wanted: Collection[str]) -> dict[str, Any]:
+    """Return the bound values for a statement with `among_ids`."""
+    texts = [str(each) for each in wanted]
+    return {"wanted_ids": texts if dialect == POSTGRES else dump(texts)}
+
+
 def among_stacks(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:
     """Return the condition that a key belongs to one of the stacks bound by `bind_stacks`.
 

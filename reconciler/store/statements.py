@@ -5,7 +5,20 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Table, any_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Table,
+    any_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from reconciler.core.runs import RunKind, RunStatus
@@ -14,6 +27,7 @@ from reconciler.store.selecting import (
     ACTIVE_STATUSES,
     AT_WORK_STATUSES,
     POSTGRES,
+    among_ids,
     among_stacks,
     locked,
     select_runs,
@@ -91,6 +105,30 @@ def newest_runs(statuses: frozenset[RunStatus] | None, kinds: frozenset[RunKind]
     return query if kinds is None else query.where(runs.c.kind.in_(sorted(kinds)))
 
 
+@cache
+def those_runs(dialect: str, *, lock: bool) -> Select[Any]:
+    """Return the query for the runs bound by `bind_ids`, oldest first."""
+    query = select_runs().where(among_ids(dialect, runs.c.id)).order_by(runs.c.id)
+    return locked(query, runs) if lock else query
+
+
+@cache
+def claim_runs(dialect: str) -> Any:
+    """Return the statement by which the holder `by` takes the runs bound by `bind_ids`, `now` and `until` a time."""
+    return (
+        update(runs)
+        .where(among_ids(dialect, runs.c.id))
+        .values(
+            status=RunStatus.PLANNING.value,
+            attempt=runs.c.attempt + 1,
+            holder=bindparam("by"),
+            lease_until=bindparam("until"),
+            started_at=func.coalesce(runs.c.started_at, bindparam("now", type_=BigInteger)),
+            line=None,
+        )
+    )
+
+
 STACK_KEY = select(stacks.c.id).where(stacks.c.space == bindparam("of_space"), stacks.c.name == bindparam("of_name"))
 """The key of one stack."""
 
@@ -112,7 +150,21 @@ NEWEST_TFSTATE = (
     of_stack(tfstates).where(tfstates.c.unit == bindparam("of_unit")).order_by(tfstates.c.version.desc()).limit(1)
 )
 TFSTATE_VERSION = of_stack(tfstates).where(tfstates.c.version == bindparam("of_version"))
+LAST_TFSTATE = select(func.max(tfstates.c.version)).where(tfstates.c.stack_id == bindparam("of_key"))
+ADD_TFSTATE = tfstates.insert()
+
 TFSTATE_LOCKS = of_stack(tfstate_locks).order_by(tfstate_locks.c.unit)
+_OF_UNIT = tfstate_locks.c.stack_id == bindparam("of_key"), tfstate_locks.c.unit == bindparam("of_unit")
+LOCK_OF_UNIT = select(tfstate_locks.c.stack_id).where(*_OF_UNIT)
+UNLOCK_UNIT = delete(tfstate_locks).where(*_OF_UNIT)
+UNLOCK_BY_ID = UNLOCK_UNIT.where(tfstate_locks.c.lock_id == bindparam("of_lock"))
+
+
+@cache
+def take_tfstate_lock(dialect: str) -> Any:
+    """Return the statement that inserts a lock unless its unit has one. It returns a row where it did."""
+    return insert(dialect, tfstate_locks).on_conflict_do_nothing().returning(tfstate_locks.c.stack_id)
+
 
 TOKEN_STACK = (
     select(stacks.c.space, stacks.c.name, tokens.c.run_id)

@@ -6,12 +6,13 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, select
+from sqlalchemy import Row, select
 
 from reconciler.store import rows, statements
 from reconciler.store.bases import ReadingBase, WritingBase
+from reconciler.store.selecting import POSTGRES
 from reconciler.store.stored import LARGEST_SERIAL, TfstateLock, TfstateVersion
-from reconciler.store.tables import stacks, tfstate_locks, tfstates
+from reconciler.store.tables import stacks, tfstates
 from reconciler.store.texts import cleaned, dump, load, pack, unpack
 from spaces.names import StackId
 
@@ -77,27 +78,26 @@ class TfstateWriting(TfstateReading, WritingBase):
     ) -> TfstateVersion:
         """Store the next version, encrypted. Serial and lineage are read from the body."""
         key = self._key_for(stack)
-        table = tfstates
-        # The stack's row is the lock under which its versions are counted.
-        self._connection.execute(self._locked(select(stacks.c.id).where(stacks.c.id == key)))
-        newest = self._connection.execute(select(func.max(table.c.version)).where(table.c.stack_id == key)).scalar()
+        if self._dialect == POSTGRES:
+            # The stack's row is the lock under which its versions are counted. SQLite has one writer at a time.
+            self._connection.execute(self._locked(select(stacks.c.id).where(stacks.c.id == key)))
+        newest = self._connection.execute(statements.LAST_TFSTATE, {"of_key": key}).scalar()
         version = (newest or 0) + 1
         serial, lineage = _serial_and_lineage(body)
         sealed = self._seal(pack(body), "tfstates", key, str(version))
-        self._connection.execute(
-            table.insert().values(
-                stack_id=key,
-                version=version,
-                unit=unit,
-                serial=serial,
-                lineage=lineage,
-                run=run,
-                person=person,
-                note=None if note is None else cleaned(note),
-                created_at=rows.micros(now),
-                sealed=sealed,
-            )
-        )
+        values = {
+            "stack_id": key,
+            "version": version,
+            "unit": unit,
+            "serial": serial,
+            "lineage": lineage,
+            "run": run,
+            "person": person,
+            "note": None if note is None else cleaned(note),
+            "created_at": rows.micros(now),
+            "sealed": sealed,
+        }
+        self._connection.execute(statements.ADD_TFSTATE, values)
         return TfstateVersion(stack, version, serial, lineage, run, now, body, person, note, unit)
 
     def lock_tfstate(self, lock: TfstateLock) -> TfstateLock | None:
@@ -110,10 +110,7 @@ class TfstateWriting(TfstateReading, WritingBase):
             "run": lock.run,
             "since": rows.micros(lock.since),
         }
-        while not self._connection.execute(
-            self._insert(tfstate_locks).on_conflict_do_nothing().returning(tfstate_locks.c.stack_id),
-            values,
-        ).first():
+        while not self._connection.execute(statements.take_tfstate_lock(self._dialect), values).first():
             present = self.tfstate_lock(lock.stack, lock.unit)
             if present is not None:
                 return None if present.lock_id == lock.lock_id else present
@@ -121,14 +118,15 @@ class TfstateWriting(TfstateReading, WritingBase):
 
     def unlock_tfstate(self, stack: StackId, lock_id: str | None, unit: str = "") -> bool:
         """Release the lock with this id (None: any lock); return False if another id holds it."""
-        table = tfstate_locks
         key = self._key(stack)
         if key is None:
             return True
-        of_unit = and_(table.c.stack_id == key, table.c.unit == unit)
-        released = of_unit if lock_id is None else and_(of_unit, table.c.lock_id == lock_id)
-        self._connection.execute(delete(table).where(released))
-        return self._connection.execute(select(table.c.stack_id).where(of_unit)).first() is None
+        of_unit = {"of_key": key, "of_unit": unit}
+        if lock_id is None:
+            self._connection.execute(statements.UNLOCK_UNIT, of_unit)
+        else:
+            self._connection.execute(statements.UNLOCK_BY_ID, {**of_unit, "of_lock": lock_id})
+        return self._connection.execute(statements.LOCK_OF_UNIT, of_unit).first() is None
 
 
 def _version(stack: StackId, row: Row[Any], body: bytes) -> TfstateVersion:

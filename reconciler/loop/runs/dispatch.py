@@ -216,7 +216,7 @@ class Dispatcher:
             inputs = self._identified(run, leg, self._inputs(run))
             if leg is Leg.APPLY:
                 inputs = replace(inputs, made_by=self._made_by(run, planned))
-            tfstate = self._tfstate(run, token) if needs_tfstate(inputs) else None
+            tfstate = self._tfstate(run, leg, token) if needs_tfstate(inputs) else None
             opened = with_outputs(self._open(run, leg, inputs), inputs.outputs)
             order = make_order(run, leg, inputs, opened, self.settings, self.store.carry_key(run.id))
             if run.id in self._elsewhere:
@@ -244,12 +244,14 @@ class Dispatcher:
             if self.reports:
                 self.engine.wake()
 
-    def _tfstate(self, run: Run, token: str | None) -> TfstateAccess:
-        try:
-            with self.store.reading() as reading:
-                reading.tfstate(run.stack)
-        except CannotUnseal as error:
-            raise CannotRun(Reason.TFSTATE_UNREADABLE, str(error)) from None
+    def _tfstate(self, run: Run, leg: Leg, token: str | None) -> TfstateAccess:
+        if leg is Leg.PLAN or token is None:
+            # A process that waits with its token has read it a moment ago.
+            try:
+                with self.store.reading() as reading:
+                    reading.tfstate(run.stack)
+            except CannotUnseal as error:
+                raise CannotRun(Reason.TFSTATE_UNREADABLE, str(error)) from None
         if token is None:
             with self.store.writing() as transaction:
                 token = mint_tokens(transaction, [run])[run.id]

@@ -10,7 +10,7 @@ from sqlalchemy import FromClause, Row, Select, case, func, select
 from reconciler.core.runs import ACTIVE, RunId, RunStatus
 from reconciler.store import rows
 from reconciler.store.bases import ReadingBase
-from reconciler.store.selecting import among
+from reconciler.store.selecting import POSTGRES, among
 from reconciler.store.stored import RevisionProgress, RunFilter
 from reconciler.store.tables import runs, stacks
 from spaces.names import Revision
@@ -30,9 +30,10 @@ class RevisionReading(ReadingBase):
         query = _of_kinds(select(runs.c.revision), runs, wanted).where(runs.c.revision.is_not(None))
         if stacks_of is not None:
             same = same.where(newer.c.stack_id.in_(stacks_of))
-            # By their ids: SQLite goes through these runs from the newest on, and no further than the page reaches.
             theirs = runs.alias("theirs")
-            query = query.where(runs.c.id.in_(select(theirs.c.id).where(theirs.c.stack_id.in_(stacks_of))))
+            # By their ids, SQLite goes through these runs from the newest on, and no further than the page reaches.
+            by_id = runs.c.id.in_(select(theirs.c.id).where(theirs.c.stack_id.in_(stacks_of)))
+            query = query.where(runs.c.stack_id.in_(stacks_of) if self._dialect == POSTGRES else by_id)
         query = query.where(~same.exists())
         if before is not None:
             query = query.where(runs.c.id < before)
@@ -45,7 +46,8 @@ class RevisionReading(ReadingBase):
         found, stacks_of = _of_kinds(select(*columns), runs, wanted), self._stacks_of(wanted)
         if stacks_of is not None:
             # Not the bare column: SQLite would go through all runs of these stacks, not through those of the revisions.
-            found = found.where(func.coalesce(runs.c.stack_id, 0).in_(stacks_of))
+            stack = runs.c.stack_id if self._dialect == POSTGRES else func.coalesce(runs.c.stack_id, 0)
+            found = found.where(stack.in_(stacks_of))
         each = found.where(runs.c.revision.in_(revisions)).subquery()
         last = each.c.place == 1
         query = select(

@@ -40,14 +40,16 @@ class Cluster:
         except ImportError:
             raise Unreachable("the service lacks the extra stationkeeper[kubernetes]") from None
         try:
+            own = client.Configuration()
+            # The next look asks again. To wait four times for one that hangs would hold the other clusters up.
+            own.retries = False
             if config is not None:
-                api = settings.new_client_from_config(str(config), context)
+                settings.load_kube_config(str(config), context, client_configuration=own)
             elif context is not None:
                 raise Unreachable(f"the cluster {context} needs the setting kubernetes_config")
             else:
-                own = client.Configuration()
                 settings.load_incluster_config(client_configuration=own)
-                api = client.ApiClient(own)
+            api = client.ApiClient(own)
         except (settings.ConfigException, OSError, ValueError) as error:
             raise Unreachable(f"the service has no access to a cluster: {_line(str(error))}") from None
         self._failed = client.ApiException

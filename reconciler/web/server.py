@@ -55,6 +55,7 @@ class HttpServer:
                 lifespan="off",
                 proxy_headers=False,
                 server_header=False,
+                loop="asyncio",
                 ws="none",
                 timeout_graceful_shutdown=_GOODBYE_SECONDS,
             )
@@ -108,7 +109,7 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """Looks once a second whether it is to end, and is told so at once: the library's own looks ten times a second."""
+    """Looks once a second whether it is to end, and is told so at once. The library's own looks ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -122,6 +123,10 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._ending.wait()
+        # A connection that is being taken while its listener is closed would be left open for good: take no more first.
+        for door in (door for server in self.servers for door in server.sockets):
+            self._loop.remove_reader(door)
+        await asyncio.sleep(0)
 
     def end(self) -> None:
         """Stop to answer. Another thread calls this."""

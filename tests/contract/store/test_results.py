@@ -300,7 +300,7 @@ def test_the_gauges_of_stacks_are_read_without_their_whole_states(store: SqlStor
         assert state.desired is not None
         assert gauges.keys() == {("b", "two"), ("a", "applied")}
         ready = state.conditions[ConditionType.READY].status
-        whole = StackGauge("a", "applied", state.desired.tool, "Synced", ready, 3, state.applied.at, 2)
+        whole = StackGauge("a", "applied", state.desired.tool, "Synced", ready, 3, state.applied.at.timestamp(), 2)
         assert gauges["a", "applied"] == whole
         never = gauges["b", "two"]
         assert (never.ready, never.resources, never.applied_at, never.drifted) == ("Unknown", None, None, None)

@@ -15,14 +15,15 @@ from tests.e2e.station import Repo
 from tests.integration.loop import conftest as loop
 from tests.integration.loop.machine import Machine
 from tests.needs import need
+from tests.spawners import one_nursery, spawners
+
+__all__ = ["one_nursery", "spawners"]
 
 SUBJECTS: dict[str, type[Subject]] = {
     name: import_module(f"{subjects.__name__}.{name}").TheSubject for name in subject_names()
 }
 
 blank_database = loop.blank_database
-_spawners = loop._spawners
-_one_nursery = loop._one_nursery
 repo = loop.repo
 new_machine = loop.new_machine
 

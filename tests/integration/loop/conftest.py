@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.engine import local
-from reconciler.engine.spawn import Spawner
 from tests.e2e.station import Repo
 from tests.integration.loop.access import keys, seen_once, service, signed
 from tests.integration.loop.machine import Machine
@@ -16,31 +14,6 @@ from tests.integration.web import conftest as web
 blank_database = web.blank_database
 
 __all__ = ["keys", "seen_once", "service", "signed"]
-
-
-class Lasting(Spawner):
-    """A spawner that an engine cannot close: starting and warming up a nursery takes as long as many a test."""
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(scope="session")
-def _spawners() -> Iterator[dict[tuple[tuple[str, str], ...], Lasting]]:
-    spawners: dict[tuple[tuple[str, str], ...], Lasting] = {}
-    yield spawners
-    for spawner in spawners.values():
-        Spawner.close(spawner)
-
-
-@pytest.fixture(autouse=True)
-def _one_nursery(monkeypatch: pytest.MonkeyPatch, _spawners: dict[tuple[tuple[str, str], ...], Lasting]) -> None:
-    """Have all services with the same environment start their runs from one nursery; the engine's own tests do not."""
-
-    def lasting(env: Mapping[str, str]) -> Lasting:
-        return _spawners.setdefault(tuple(sorted(env.items())), Lasting(env))
-
-    monkeypatch.setattr(local, "Spawner", lasting)
 
 
 @pytest.fixture

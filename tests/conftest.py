@@ -186,12 +186,14 @@ def _postgres_tables(postgres_server: Any, tmp_path_factory: pytest.TempPathFact
 def _wipe() -> Iterator[str]:
     from reconciler.store.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
 
-    yield f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"
+    # To truncate that many tables takes 25 times as long, as each of them and of its indexes becomes a new file.
+    yield ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+    yield "ALTER SEQUENCE stacks_id_seq RESTART"
     yield "INSERT INTO configuration (id, body) VALUES (1, '{}')"
     yield "INSERT INTO audit_head (id, number, hash) VALUES (1, 0, '')"
     yield f"INSERT INTO usable (id, oldest) VALUES (1, '{SCHEMA_VERSION}')"
     yield f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
-    yield f"TRUNCATE {VERSION_TABLE}"
+    yield f"DELETE FROM {VERSION_TABLE}"
     yield f"INSERT INTO {VERSION_TABLE} VALUES ('{SCHEMA_VERSION}')"
 
 

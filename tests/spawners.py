@@ -30,7 +30,7 @@ def spawners() -> Iterator[dict[tuple[tuple[str, str], ...], Lasting]]:
 
 
 @pytest.fixture(autouse=True)
-def one_nursery(monkeypatch: pytest.MonkeyPatch, spawners: dict[tuple[tuple[str, str], ...], Lasting]) -> None:
+def one_nursery(spawners: dict[tuple[tuple[str, str], ...], Lasting]) -> Iterator[None]:
     """Have all engines with the same environment start their runs from one nursery."""
 
     def lasting(env: Mapping[str, str]) -> Lasting:
@@ -41,4 +41,7 @@ def one_nursery(monkeypatch: pytest.MonkeyPatch, spawners: dict[tuple[tuple[str,
             spawners[key] = Lasting(env)
         return spawners[key]
 
-    monkeypatch.setattr(local, "Spawner", lasting)
+    # Not by the test's own patches: those are to end before what the test itself has asked for.
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(local, "Spawner", lasting)
+        yield

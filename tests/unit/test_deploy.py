@@ -24,7 +24,7 @@ SELECTOR = re.compile(r"(stationkeeper_[a-z_]+)\{([^}]*)\}")
 def exposed() -> dict[str, set[str]]:
     """Every sample name with its labels, of a service in which everything has happened once."""
     metrics = Metrics()
-    stack = StackGauge("s", "n", "script", "Synced", "True", 1, datetime.now(UTC), 0)
+    stack = StackGauge("s", "n", "script", "Synced", "True", 1, datetime.now(UTC).timestamp(), 0)
     gauges = Gauges(
         "main",
         "r",

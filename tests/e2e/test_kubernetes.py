@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.forked import Forked, Nursery
 from tests.e2e.station import Repo, Server, Station, a_free_port, a_script, document, eventually, lines
-from tests.e2e.test_workers import run_of, slow
+from tests.e2e.test_workers import run_of, slow, statuses
 from tests.needs import needs
 from tests.tools.cluster import PROGRAMS, Cluster
 from tests.tools.node import Node
@@ -176,7 +176,7 @@ def test_a_canceled_run_stops_its_tool_and_its_job_goes(
     with station.serving() as server:
         eventually(lambda: lines(seen) == ["began"], 90)
         server.api(f"/runs/{run_of(server)['id']}/cancel", "POST")
-        eventually(lambda: run_of(server)["status"] == "failed")
+        eventually(lambda: statuses(server) == ["failed"])
         assert lines(seen) == ["began", "stopped"]
         eventually(lambda: jobs(cluster) == {"1-plan": "Complete"})
 
@@ -198,7 +198,7 @@ def test_a_lost_node_is_a_lost_worker(repo: Repo, station: Station, node: Node, 
         if leg == "plan":
             eventually(lambda: server.all_synced(1), 90)
         else:
-            eventually(lambda: run_of(server)["status"] == "interrupted", 60)
+            eventually(lambda: statuses(server) == ["interrupted"], 60)
             assert "has not been heard of" in str(run_of(server)["message"])
         assert lines(seen) == ["began"]
 
@@ -210,5 +210,5 @@ def test_a_pod_that_is_killed_says_how_it_ended(repo: Repo, station: Station, no
     with station.serving() as server:
         eventually(lambda: lines(seen) == ["began"], 90)
         node.kill()
-        eventually(lambda: run_of(server)["status"] == "interrupted", 60)
+        eventually(lambda: statuses(server) == ["interrupted"], 60)
         assert run_of(server)["message"] == "its pod ended: Error (exit code 9)"

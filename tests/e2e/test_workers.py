@@ -85,6 +85,11 @@ def run_of(server: Server) -> dict[str, object]:
     return run
 
 
+def statuses(server: Server) -> list[object]:
+    """Return the statuses of all runs; while the service has not looked yet, there is none."""
+    return [run["status"] for run in server.runs()]
+
+
 def slow(tmp_path: Path, seconds: float = 3) -> str:
     """An apply that says when it begins, how it was stopped, and when it has ended."""
     seen = tmp_path / "seen"
@@ -105,7 +110,7 @@ def test_a_worker_does_what_the_service_cannot_and_keeps_nothing(repo: Repo, far
     apply = f'cat message >> {seen}; echo "$PASSWORD" >> {seen}; echo "log: $PASSWORD"'
     repo.commit({"p.yaml": POOL, "a.yaml": a_script("a", apply, **spec), "code/message": "from Git\n"})
     with far.serving() as server:
-        eventually(lambda: [it["status"] for it in server.runs()] == ["queued"])
+        eventually(lambda: statuses(server) == ["queued"])
         with working(far, server) as worker:
             eventually(lambda: server.all_synced(1))
             assert lines(seen) == ["from Git", "hunter2-hunter2"]
@@ -159,7 +164,7 @@ def test_a_worker_that_is_gone_for_good_leaves_an_interrupted_apply_and_its_tool
         with working(far, server):
             eventually(lambda: lines(seen) == ["began"])
         eventually(lambda: lines(seen) == ["began", "stopped"])
-        eventually(lambda: run_of(server)["status"] == "interrupted")
+        eventually(lambda: statuses(server) == ["interrupted"])
         # Back again, it says how the leg ended, and nobody hears it any more.
         with working(far, server) as late:
             eventually(lambda: late.leftovers() == [] and "not this worker's any more" in late.log.read_text())
@@ -176,7 +181,7 @@ def test_a_run_is_canceled_on_its_worker_and_a_worker_ends_with_its_runs(
         eventually(lambda: lines(seen) == ["began"])
         worker.process.terminate()
         server.api(f"/runs/{run_of(server)['id']}/cancel", "POST")
-        eventually(lambda: run_of(server)["status"] == "failed")
+        eventually(lambda: statuses(server) == ["failed"])
         assert lines(seen) == ["began", "stopped"]
         assert worker.process.wait(20) == 0
         assert re.search(r"ending once 1 leg", worker.log.read_text())
@@ -195,7 +200,7 @@ def test_what_one_worker_planned_another_one_applies(repo: Repo, far: Station, t
     )
     with far.serving() as server:
         with working(far, server, "w1"):
-            eventually(lambda: run_of(server)["status"] == "unconfirmed")
+            eventually(lambda: statuses(server) == ["unconfirmed"])
         with working(far, server, "w2") as second:
             run = run_of(server)["id"]
             assert (far.data_dir / "runs" / str(run) / "saved.tar").exists()

@@ -27,10 +27,10 @@ _NEXT = (
 @options.common
 @click.pass_context
 def command(ctx: click.Context, /, file: Path | None, *, in_place: bool, keep_tokens: bool) -> None:
-    """Load the backup FILE into the database of the settings, which must be empty. The service must not run.
+    """Load the backup FILE into the database of the settings. It must be empty, and no service may run on it.
 
-    The database will not know what was applied since the backup. So all stacks are suspended until you resume them. Put
-    the keys of the backup in place first.
+    The backup does not contain what was applied after it was made, so all stacks are suspended until you resume them.
+    Put the keys of the backup in place first.
     """
     from reconciler.backups import mark_restored, restore
     from reconciler.loop.service import utc_now

@@ -1,8 +1,8 @@
 """What is on the disk of a leg that a worker elsewhere does: the offer, and who has taken it up.
 
-It lies in the run's own directory, so that it goes with the run. A leg is taken once: the disk lets only one make the
-file that says by whom, whoever else tries. One that is killed before it has written that has told nobody, and what is
-in the file says so: nobody has the leg, and nobody gets it any more.
+It lies in the run's own directory, so that it goes with the run. A leg is taken once: of all who try, only
+one can create the file that names the worker. If the service is killed before it has written the name, it has told no
+worker yet. The file is then empty, which means that nobody has the leg and nobody will get it.
 """
 
 from __future__ import annotations

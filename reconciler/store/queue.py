@@ -39,6 +39,7 @@ from reconciler.store.selecting import (
     AT_WORK_STATUSES,
     CHECK_KIND,
     LEADING_KINDS,
+    LOOKING_KINDS,
     POSTGRES,
     PROPOSED_KIND,
     among,
@@ -273,7 +274,7 @@ def _claimable() -> ColumnElement[bool]:
         runs.c.status == "queued",
         ~runs.c.cancel_requested,
         ~and_(runs.c.kind.in_(LEADING_KINDS), runs.c.stack_id.in_(looking)),
-        ~and_(runs.c.kind.in_(_LOOKS), written),
+        ~and_(runs.c.kind.in_(LOOKING_KINDS), written),
         ~and_(runs.c.kind == CHECK_KIND, runs.c.stack_id.in_(coming)),
     )
 
@@ -286,7 +287,7 @@ def _in_the_way(other: Any) -> ColumnElement[bool]:
     # A plan reads what a writing run would change under its eyes, and holds the lock of a tfstate that others need.
     waits = or_(
         and_(_looks(other), runs.c.kind.in_(LEADING_KINDS)),
-        and_(_writes(other), runs.c.kind.in_(_LOOKS)),
+        and_(_writes(other), runs.c.kind.in_(LOOKING_KINDS)),
         and_(_is_coming_proposal(other), runs.c.kind == CHECK_KIND),
     )
     return and_(other.c.stack_id == runs.c.stack_id, other.c.id != runs.c.id, waits)
@@ -294,7 +295,7 @@ def _in_the_way(other: Any) -> ColumnElement[bool]:
 
 def _looks(other: Any) -> ColumnElement[bool]:
     """Whether a run at work only looks."""
-    return and_(other.c.kind.in_(_LOOKS), other.c.status.in_(AT_WORK_STATUSES))
+    return and_(other.c.kind.in_(LOOKING_KINDS), other.c.status.in_(AT_WORK_STATUSES))
 
 
 def _writes(other: Any) -> ColumnElement[bool]:
@@ -307,7 +308,6 @@ def _is_coming_proposal(other: Any) -> ColumnElement[bool]:
     return and_(other.c.kind == PROPOSED_KIND, other.c.status.in_(_COMING))
 
 
-_LOOKS = (CHECK_KIND, PROPOSED_KIND)
 _COMING = (*AT_WORK_STATUSES, "queued")
 _FIRST_OF_LINE = _first(bindparam("line"), bindparam("after"))
 _FIRST_OF_LINES = _first_of_all()

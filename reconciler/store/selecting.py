@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, and_, any_, bindparam, func, literal, select
 
-from reconciler.core.runs import ACTIVE, AT_WORK, LEADING, WRITING, RunKind
+from reconciler.core.runs import ACTIVE, AT_WORK, LEADING, RunKind
 from reconciler.store.tables import runs, stacks
 from reconciler.store.texts import dump
 from spaces.names import StackId
@@ -15,9 +15,10 @@ from spaces.names import StackId
 ACTIVE_STATUSES = sorted(status.value for status in ACTIVE)
 AT_WORK_STATUSES = sorted(status.value for status in AT_WORK)
 LEADING_KINDS = sorted(kind.value for kind in LEADING)
-WRITING_KINDS = sorted(kind.value for kind in WRITING)
 CHECK_KIND = RunKind.DRIFT.value
 PROPOSED_KIND = RunKind.PROPOSED.value
+LOOKING_KINDS = (CHECK_KIND, PROPOSED_KIND)
+"""Runs of these kinds only look."""
 POSTGRES = "postgresql"
 _WANTED = stacks.alias("wanted")
 """Made once: copying all columns of a table takes longer than most queries."""

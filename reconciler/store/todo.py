@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, exists, or_, select
 
-from reconciler.core.runs import RunKind, RunStatus
+from reconciler.core.runs import RunStatus
 from reconciler.core.timers import CLOCKS_APART, Purpose
 from reconciler.store import rows
 from reconciler.store.bases import ReadingBase
 from reconciler.store.outbox import FOR_A_RECEIVER
 from reconciler.store.rollouts import WAITING_PARTS
-from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES
+from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, LOOKING_KINDS
 from reconciler.store.tables import announcements, audit_head, outbox, runs, stacks, timers
 
 
@@ -56,13 +56,12 @@ def _any_timer(*purposes: str) -> Any:
     return or_(theirs.where(timers.c.at <= _NOW), theirs.where(timers.c.set_at > _AHEAD))
 
 
-_LOOKING = [RunKind.DRIFT.value, RunKind.PROPOSED.value]
 _QUESTION = select(
     exists(stacks.c.id).where(stacks.c.due_at <= _NOW).label("due_stacks"),
     exists(stacks.c.id).where(stacks.c.rollout_part.in_(WAITING_PARTS)).label("rollouts"),
     _any_timer(Purpose.RUN.value, Purpose.TASK.value).label("schedules"),
     _any_timer(Purpose.DRIFT.value).label("drift"),
-    _any_run(runs.c.status.in_(ACTIVE_STATUSES), runs.c.kind.in_(_LOOKING)).label("looking"),
+    _any_run(runs.c.status.in_(ACTIVE_STATUSES), runs.c.kind.in_(LOOKING_KINDS)).label("looking"),
     _any_run(runs.c.status == RunStatus.QUEUED.value).label("queued"),
     _any_run(runs.c.status.in_(AT_WORK_STATUSES)).label("at_work"),
     exists(outbox.c.id).where(outbox.c.due_at <= _NOW, ~FOR_A_RECEIVER).label("notices"),

@@ -102,7 +102,7 @@ class PullEngine:
         sent = to_line({"order": order_to_data(order), "tfstate": state, **more})
         offer = LegOffer(pool, "", order.limits.grace_seconds, near if saved is None else None)
         ledger.put(offer)
-        files = order.identity.files if order.identity is not None else {}
+        files = {} if order.identity is None else order.identity.files
         tokens = {name: text for name, text in files.items() if name.endswith(TOKEN)}
         needs, facts = (order.tool, order.tool_range), LegFacts.of(order)
         handout = Handout(which, offer, sent, time.monotonic(), needs=needs, tokens=tokens, near=near, facts=facts)
@@ -244,8 +244,8 @@ class PullEngine:
             open_ = [leg for leg in self._legs.values() if leg.is_open(now) and leg.offer.pool == pool]
             # What is planned is applied first, rather than that more and more is planned.
             for leg in sorted(open_, key=lambda each: (each.which.leg is Leg.PLAN, each.which.run)):
-                near = leg.near not in {None, worker} and leg.near in self._asking.names(pool)
-                if leg.offer.wanted not in {None, worker} or only not in {None, leg.which} or near:
+                another = leg.near not in {None, worker} and leg.near in self._asking.names(pool)
+                if another or leg.offer.wanted not in {None, worker} or only not in {None, leg.which}:
                     continue
                 fits = self.roster.said(pool, worker).fits(*leg.needs)
                 if not fits and any(each.fits(*leg.needs) for each in self._there(pool)):

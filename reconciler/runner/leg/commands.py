@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, EndReason, Hook, Job
 from reconciler.runner.leg.hook_files import HookFiles
-from reconciler.runner.leg.settling import Settling
 from reconciler.runner.processes.command import Command, Outcome, Stop, Watch
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, inherited
@@ -34,6 +34,28 @@ class LegEnded(Exception):
 
 _SHOWN_COMMAND = 200
 _SHELL = "/bin/sh"
+
+
+class Settling:
+    """The start of an apply on its way to the disk, beside all that comes before its first command."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._problem: OSError | None = None
+        self._thread = threading.Thread(target=self._settle, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return once the start is there to stay; OSError where it is not."""
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+
+    def _settle(self) -> None:
+        try:
+            self._directory.settle()
+        except OSError as error:
+            self._problem = error
 
 
 @dataclass(frozen=True, slots=True)

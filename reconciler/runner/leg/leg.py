@@ -12,11 +12,10 @@ from reconciler.masking.masker import Masker
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport
 from reconciler.runner.leg import git_access
-from reconciler.runner.leg.commands import Commands, Context, shorten
+from reconciler.runner.leg.commands import Commands, Context, Settling, shorten
 from reconciler.runner.leg.identity import Tokens, bring, take_away, with_paths
 from reconciler.runner.leg.mounting import CannotMount, mount, unmount
 from reconciler.runner.leg.results import masked_applied
-from reconciler.runner.leg.settling import Settling
 from reconciler.runner.leg.steps import End, Work, perform
 from reconciler.runner.processes.log import RunLog
 from reconciler.runner.processes.sandbox import SEEN, Sandbox, tool_environment

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Self
@@ -51,10 +52,16 @@ def a_terraform(name: str, path: str, **spec: Any) -> str:
 
 
 def eventually(what: Callable[[], Any], seconds: float = 40.0, every: float = 0.05) -> Any:
-    """Wait until `what` gives something true, and give that."""
+    """Wait until `what` gives something true, and give that. What the API does not know yet may come, too."""
     end = time.monotonic() + seconds
     while True:
-        found = what()
+        try:
+            found = what()
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+            found = None
         if found:
             return found
         if time.monotonic() > end:

@@ -114,8 +114,8 @@ class Reading(Protocol):
     def run(self, run: RunId) -> Run | None:
         """Return one run; None if it does not exist."""
 
-    def standing(self, run: RunId) -> tuple[int, RunStatus] | None:
-        """Return the attempt and the status of a run, for frequent questions; None if it does not exist."""
+    def standings(self, wanted: Collection[RunId]) -> dict[RunId, tuple[int, RunStatus]]:
+        """Return the attempt and the status of those of some runs that exist, for frequent questions."""
 
     def list_runs(self, wanted: RunFilter, before: str | None, limit: int) -> list[Run]:
         """Return one page, newest first, of the runs older than the run `before`."""

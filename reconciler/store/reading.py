@@ -179,9 +179,9 @@ class SqlReading(
         row = self._connection.execute(query, {"of_run": run}).one_or_none()
         return rows.run_from_row(row) if row else None
 
-    def standing(self, run: RunId) -> tuple[int, RunStatus] | None:
-        row = self._connection.execute(statements.STANDING, {"of_run": run}).one_or_none()
-        return None if row is None else (row.attempt, RunStatus(row.status))
+    def standings(self, wanted: Collection[RunId]) -> dict[RunId, tuple[int, RunStatus]]:
+        found = self._connection.execute(statements.standings(self._dialect), bind_ids(self._dialect, wanted))
+        return {RunId(run): (attempt, RunStatus(status)) for run, attempt, status in found}
 
     def runs_by_id(self, wanted: Collection[RunId]) -> dict[RunId, Run]:
         query = statements.those_runs(self._dialect, lock=self._locks)

@@ -113,6 +113,12 @@ def those_runs(dialect: str, *, lock: bool) -> Select[Any]:
 
 
 @cache
+def standings(dialect: str) -> Select[Any]:
+    """Return the query for the attempts and statuses of the runs bound by `bind_ids`."""
+    return select(runs.c.id, runs.c.attempt, runs.c.status).where(among_ids(dialect, runs.c.id))
+
+
+@cache
 def claim_runs(dialect: str) -> Any:
     """Return the statement by which the holder `by` takes the runs bound by `bind_ids`, `now` and `until` a time."""
     return (
@@ -175,7 +181,6 @@ TOKEN_STACK = (
 """The stack and the run of the token with the hash `of_hash`, as long as the run is active."""
 
 RUN = select_runs().where(runs.c.id == bindparam("of_run"))
-STANDING = select(runs.c.attempt, runs.c.status).where(runs.c.id == bindparam("of_run"))
 RUN_LOCKED = locked(RUN, runs)
 """One run, `of_run`."""
 

@@ -29,6 +29,7 @@ from reconciler.web.api import (
     revisions,
     rollouts,
     runner,
+    runner_legs,
     runs,
     service,
     stacks,
@@ -63,6 +64,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     )
     app.state.ports = ports
     app.state.streams = Streams()
+    app.state.standings = runner_legs.standings_of(app)
     gauges.expose(ports)
     tfstate.install(app, PREFIX)
     app.include_router(described(runner.ROUTES, "runner"), prefix=runner.PREFIX)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -33,6 +33,7 @@ from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.schemas.runner import BeatJson, EndedJson, LogQuery, RestBody, SizeJson, TakeQuery
 from reconciler.web.plain import json_of, read_query
 from reconciler.web.ports import Ports, RunnerDoor
+from reconciler.web.together import Together
 
 _LARGEST_PIECE = 1024 * 1024
 _SMALL_TREE = 256 * 1024
@@ -50,6 +51,8 @@ _FENCED = 1.0
 """For how many seconds what the store said of a leg counts: a lost lease is noticed far later than that anyway."""
 
 _Answer = TypeVar("_Answer")
+Standing = tuple[int, RunStatus]
+"""The attempt of a run, and its status."""
 
 
 async def take_leg(request: Request) -> Response:
@@ -58,19 +61,14 @@ async def take_leg(request: Request) -> Response:
     `fresh`: a new token comes in the header Station-Token, and the one that was shown opens nothing any more. With
     `Prefer: tree` the answer also has what a plan begins with as `tree`, in base64, if it is small.
     """
-    asked = read_query(request, TakeQuery)
-    return await run_in_threadpool(_take, request, ports_of(request), asked)
-
-
-def _take(request: Request, ports: Ports, asked: TakeQuery) -> Response:
-    with_tree = request.headers.get("prefer") == WITH_TREE
+    asked, with_tree = read_query(request, TakeQuery), request.headers.get("prefer") == WITH_TREE
 
     def take(engine: PullEngine, leg: Handout) -> tuple[bytes, str | None]:
         order, token = engine.take(leg, asked.worker, fresh=asked.fresh)
         tree = _small(engine.tree(leg)) if with_tree and leg.which.leg is Leg.PLAN else None
         return order if tree is None else b'{"tree":"%s",%s' % (b64encode(tree), order.removeprefix(b"{")), token
 
-    order, token = _leg(request, ports, take, anew=True)
+    order, token = await _with_leg(request, take, anew=True)
     return Response(order, media_type="application/json", headers={} if token is None else {"Station-Token": token})
 
 
@@ -84,11 +82,11 @@ def _small(path: Path) -> bytes | None:
 
 async def get_tree(request: Request) -> Response:
     """Get what the leg begins with, as a tar file; 204 for an apply whose plan is only where it was made."""
-    return await run_in_threadpool(_tree, request, ports_of(request))
+    return await _with_leg(request, _tree)
 
 
-def _tree(request: Request, ports: Ports) -> Response:
-    path = _leg(request, ports, lambda engine, leg: engine.tree(leg))
+def _tree(engine: PullEngine, leg: Handout) -> Response:
+    path = engine.tree(leg)
     if not path.is_file():
         return Response(status_code=HTTPStatus.NO_CONTENT)
     if path.stat().st_size <= _LARGEST_PIECE:
@@ -99,14 +97,13 @@ def _tree(request: Request, ports: Ports) -> Response:
 
 async def save_plan(request: Request) -> Response:
     """Send what a plan with changes leaves to its apply, as a tar file, before its end is sent."""
-    ports = ports_of(request)
-    with await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.saving(leg)) as saving:
+    with await _with_leg(request, lambda engine, leg: engine.saving(leg)) as saving:
         try:
             async for piece in _pieces(request):
                 await run_in_threadpool(saving.add, piece)
                 if saving.size > LARGEST_SAVED:
                     raise _too_large(LARGEST_SAVED)
-            await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.saved(leg, saving))
+            await _with_leg(request, lambda engine, leg: engine.saved(leg, saving))
         except OSError as error:
             detail = f"the service cannot keep the saved plan: {error.strerror}"
             raise ApiError(HTTPStatus.INSUFFICIENT_STORAGE, "DiskFull", detail) from None
@@ -126,15 +123,15 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 async def beat(request: Request) -> Response:
     """Keep the leg, and learn whether to stop."""
-    said = await run_in_threadpool(_leg, request, ports_of(request), lambda engine, leg: engine.beat(leg))
-    return json_of(BeatJson.model_validate(said))
+    leg = await _opened(request)
+    return json_of(BeatJson.model_validate(door_of(ports_of(request)).engine.beat(leg)))
 
 
 async def append_log(request: Request) -> Response:
     """Append a piece of the run's log that begins at `offset`; what is there already is left out."""
     ports, offset = ports_of(request), read_query(request, LogQuery).offset
-    data, limit = await _body(request, ports, _LARGEST_PIECE), _longest_log(ports)
-    size = await run_in_threadpool(_leg, request, ports, lambda engine, leg: engine.log(leg, offset, data, limit))
+    data, limit = await _body(request, _LARGEST_PIECE), _longest_log(ports)
+    size = await _with_leg(request, lambda engine, leg: engine.log(leg, offset, data, limit))
     return json_of(SizeJson(size=size))
 
 
@@ -148,36 +145,48 @@ async def end_leg(request: Request) -> Response:
 
     In `log` may be the rest of the log: `offset`, where it begins, and `base64`, its bytes.
     """
-    ports = ports_of(request)
-    data, limit = await _body(request, ports, _LARGEST_REPORT), _longest_log(ports)
+    data, limit = await _body(request, _LARGEST_REPORT), _longest_log(ports_of(request))
 
     def end(engine: PullEngine, leg: Handout) -> None:
         # It is read in the thread, too: a large one takes seconds.
         report, rest = _report(data)
         engine.end(leg, report, lambda: None if rest is None else engine.log(leg, rest.offset, rest.base64, limit))
 
-    await run_in_threadpool(partial(_leg, request, ports, end, anew=True))
+    await _with_leg(request, end, anew=True)
     return json_of(EndedJson(recorded=True))
 
 
-def _leg(
-    request: Request, ports: Ports, then: Callable[[PullEngine, Handout], _Answer], *, anew: bool = False
-) -> _Answer:
-    """Do something with the leg that the caller's token opens, if that is still at work; the store is asked `anew`."""
-    engine, token = door_of(ports).engine, shown_token(request)
+async def _with_leg(request: Request, then: Callable[[PullEngine, Handout], _Answer], *, anew: bool = False) -> _Answer:
+    """Do something in a thread with the leg that the caller's token opens, as `_opened` returns it."""
+    leg, ports = await _opened(request, anew=anew), ports_of(request)
+    try:
+        return await run_in_threadpool(then, door_of(ports).engine, leg)
+    except LegRefused as refused:
+        raise await run_in_threadpool(_refusal, ports, shown_token(request) or "", refused) from None
+
+
+async def _opened(request: Request, *, anew: bool = False) -> Handout:
+    """Return the leg that the caller's token opens, if that is still at work; the store is asked `anew`."""
+    ports, token = ports_of(request), shown_token(request)
+    engine = door_of(ports).engine
     if token is None:
         raise unauthorized("the token of a leg is needed", "Bearer")
     try:
         leg = engine.authorise(token)
         if anew or time.monotonic() - leg.fenced > _FENCED:
-            _fence(ports, leg)
+            await _fence(request, leg)
             leg.fenced = time.monotonic()
-        return then(engine, leg)
     except LegRefused as refused:
-        if _is_elsewhere(ports, token):
-            detail = "another service has this leg: ask that one, or again where a proxy stands in front of several"
-            raise ApiError(HTTPStatus.MISDIRECTED_REQUEST, "OtherService", detail) from None
-        raise ApiError(HTTPStatus.GONE, "LegLost", str(refused)) from None
+        raise await run_in_threadpool(_refusal, ports, token, refused) from None
+    return leg
+
+
+def _refusal(ports: Ports, token: str, refused: LegRefused) -> ApiError:
+    """Return the error for a leg that its token does not open any more."""
+    if _is_elsewhere(ports, token):
+        detail = "another service has this leg: ask that one, or again where a proxy stands in front of several"
+        return ApiError(HTTPStatus.MISDIRECTED_REQUEST, "OtherService", detail)
+    return ApiError(HTTPStatus.GONE, "LegLost", str(refused))
 
 
 def _is_elsewhere(ports: Ports, token: str) -> bool:
@@ -196,13 +205,22 @@ def another_has(ports: Ports, run: str, attempt: int) -> bool:
     return not mine and found is not None and found.attempt == attempt and found.status in _STATUSES.values()
 
 
-def _fence(ports: Ports, leg: Handout) -> None:
+async def _fence(request: Request, leg: Handout) -> None:
     """Refuse a leg that the store has not at work any more."""
-    which = leg.which
-    with ports.store.glance() as reading:
-        standing = reading.standing(RunId(which.run))
-    if standing != (which.attempt, _STATUSES[which.leg]):
+    which, standings = leg.which, request.app.state.standings
+    if await standings.ask(RunId(which.run)) != (which.attempt, _STATUSES[which.leg]):
         raise LegRefused("the run goes on without this leg, or has ended")
+
+
+def standings_of(app: Starlette) -> Together[RunId, Standing]:
+    """Return what the requests of an app ask about attempts."""
+
+    def look(wanted: Sequence[RunId]) -> Mapping[RunId, Standing]:
+        with app.state.ports.store.glance() as reading:
+            found: Mapping[RunId, Standing] = reading.standings(wanted)
+            return found
+
+    return Together(look)
 
 
 def _report(data: bytes) -> tuple[LegReport, RestBody | None]:
@@ -229,13 +247,13 @@ def door_of(ports: Ports) -> RunnerDoor:
     return ports.runner
 
 
-async def _body(request: Request, ports: Ports, limit: int) -> bytes:
+async def _body(request: Request, limit: int) -> bytes:
     """Return the body of a request whose token opens a leg: nobody else makes the service hold so much."""
     try:
-        door_of(ports).engine.authorise(shown_token(request) or "")
+        door_of(ports_of(request)).engine.authorise(shown_token(request) or "")
     except LegRefused:
         # What is wrong with it takes a look into the store.
-        await run_in_threadpool(_leg, request, ports, lambda _engine, _leg: None)
+        await _opened(request)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

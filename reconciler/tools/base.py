@@ -5,7 +5,7 @@ The run's own process imports this module and one adapter, so both stay on the s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,8 @@ class TfstateBackend:
     address: str
     username: str
     password: str = field(repr=False)
+    read: Callable[[str], tuple[int, bytes]] | None = field(default=None, repr=False, compare=False)
+    """What a GET with some query gives, as (status, body), for code in the run's own process: no connection is made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,8 @@ class Relay:
         self._server = _Server(self)
         password = secrets.token_urlsafe(24)
         self._expected = b"Basic " + base64.b64encode(f"station:{password}".encode())
-        self.backend = TfstateBackend(f"http://127.0.0.1:{self._server.server_address[1]}/", "station", password)
+        address = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        self.backend = TfstateBackend(address, "station", password, self._read_here)
         self._threads = [
             threading.Thread(target=self._server.serve, daemon=True),
             threading.Thread(target=self._deliver_until_done, daemon=True),
@@ -171,6 +172,10 @@ class Relay:
                 return RelayAnswer(200, "application/json", b"")
             case _:
                 return self._read(method, query, body)
+
+    def _read_here(self, query: str) -> tuple[int, bytes]:
+        answer = self.answer("GET", query, None)
+        return answer.status, answer.body
 
     def _write(self, method: str, query: str, body: bytes) -> RelayAnswer:
         with self._lock:

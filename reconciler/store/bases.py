@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Select
 
+from reconciler.core.runs import RunId
 from reconciler.store import statements
 from reconciler.store.encryption import Keys
 from reconciler.store.selecting import bind_stacks, locked
 from reconciler.store.tables import sealing_keys, stacks
+from reconciler.store.texts import pack
 from spaces.names import SpaceName, StackId
 
 
@@ -68,3 +70,9 @@ class WritingBase(ReadingBase):
             self._connection.execute(self._insert(sealing_keys).on_conflict_do_nothing(), values)
             self._key_noted = True
         return self._keys.seal(plain, table, key, name)
+
+    def _replace(self, table: Any, bodies: Mapping[RunId, bytes]) -> None:
+        """Put the bodies of runs, compressed, into a table that has one for each."""
+        values = [{"run_id": run, "body": pack(body)} for run, body in sorted(bodies.items())]
+        if values:
+            self._connection.execute(statements.replace_of_run(self._dialect, table), values)

@@ -28,6 +28,7 @@ from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.pools import Drained
 from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.queries import Reading
+from reconciler.store.results import StackResults
 from reconciler.store.stored import (
     Announcement,
     ApiToken,
@@ -124,6 +125,9 @@ class Transaction(Reading, Protocol):
         author: ResourceAuthor | None = None,
     ) -> None:
         """Replace the stack's resources (None: unknown, none listed) and outputs. Sensitive values are encrypted."""
+
+    def record_all_results(self, results: Sequence[StackResults]) -> None:
+        """Replace the resources and outputs of several stacks, each named once."""
 
     def record_logs(self, logs: Mapping[RunId, bytes]) -> None:
         """Store the logs of runs that have ended, compressed."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from functools import cache
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from reconciler.core.results import Action, ResourceChange
 from reconciler.core.runs import RunId
 from reconciler.store.bases import ReadingBase
-from reconciler.store.selecting import is_stack
+from reconciler.store.selecting import among_keys, bind_keys, is_stack
 from reconciler.store.stored import Provenance
 from reconciler.store.tables import resources, stacks
 from reconciler.store.texts import cleaned
@@ -82,7 +83,17 @@ class ProvenanceReading(ReadingBase):
             return None
         return Provenance.of(row.made, row.changed)
 
-    def _provenances(self, key: int) -> dict[str, KnownProvenance]:
-        columns = (resources.c.address, resources.c.made, resources.c.changed, resources.c.attributes)
-        found = self._connection.execute(select(*columns).where(resources.c.stack_id == key))
-        return {address: KnownProvenance(*rest) for address, *rest in found}
+    def _provenances(self, keys: Collection[int]) -> dict[int, dict[str, KnownProvenance]]:
+        """Return what is known of the resources of stacks, by the stack's key and the address."""
+        found: dict[int, dict[str, KnownProvenance]] = {}
+        for key, address, *rest in (
+            self._connection.execute(_known(self._dialect), bind_keys(self._dialect, keys)) if keys else ()
+        ):
+            found.setdefault(key, {})[address] = KnownProvenance(*rest)
+        return found
+
+
+@cache
+def _known(dialect: str) -> Select[Any]:
+    columns = (resources.c.address, resources.c.made, resources.c.changed, resources.c.attributes)
+    return select(resources.c.stack_id, *columns).where(among_keys(dialect, resources.c.stack_id))

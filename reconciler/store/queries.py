@@ -153,6 +153,9 @@ class Reading(Protocol):
     def planned(self, run: RunId) -> Planned | None:
         """Return the result of the run's plan; None if it has none yet."""
 
+    def plans(self, wanted: Collection[RunId]) -> dict[RunId, Planned]:
+        """Return the results of the plans of those of some runs that have one."""
+
     def judgement(self, run: RunId) -> Judgement | None:
         """Return the last verdicts of the policies over a run; None if they were not asked yet."""
 

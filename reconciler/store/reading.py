@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, func, select, tuple_
+from sqlalchemy import ColumnElement, case, func, select, tuple_
 
-from reconciler.core.results import Output, Planned
 from reconciler.core.runs import Run, RunId, RunStatus
 from reconciler.core.state import ConditionStatus, ConditionType, Desired, StackState
 from reconciler.core.verdicts import Judgement, Review
@@ -22,7 +21,6 @@ from reconciler.store.access import AccessReading
 from reconciler.store.admissions import AdmissionReading
 from reconciler.store.announcements import AnnouncementReading
 from reconciler.store.auditing import AuditReading
-from reconciler.store.dependencies import DependencyReading
 from reconciler.store.inventory import InventoryReading
 from reconciler.store.issuing import IssuingReading
 from reconciler.store.leases import LeaseReading
@@ -30,8 +28,8 @@ from reconciler.store.orders import OrderReading
 from reconciler.store.outbox import OutboxReading
 from reconciler.store.pins import PinReading
 from reconciler.store.pools import PoolReading
-from reconciler.store.provenances import ProvenanceReading
 from reconciler.store.queue import QueueReading
+from reconciler.store.results import ResultReading
 from reconciler.store.retention import RetentionReading
 from reconciler.store.revisions import RevisionReading
 from reconciler.store.rollouts import RolloutReading
@@ -70,10 +68,8 @@ class SqlReading(
     AdmissionReading,
     AnnouncementReading,
     AuditReading,
-    DependencyReading,
     InventoryReading,
     IssuingReading,
-    ProvenanceReading,
     LeaseReading,
     OrderReading,
     OutboxReading,
@@ -81,6 +77,7 @@ class SqlReading(
     RolloutReading,
     PinReading,
     QueueReading,
+    ResultReading,
     RetentionReading,
     RevisionReading,
     ServiceReading,
@@ -247,10 +244,6 @@ class SqlReading(
         found = self._connection.execute(query, bind_stacks(self._dialect, stacks))
         return {run.stack: run for run in map(rows.run_from_row, found)}
 
-    def planned(self, run: RunId) -> Planned | None:
-        body = self._connection.execute(select(tables.plans.c.body).where(tables.plans.c.run_id == run)).scalar()
-        return None if body is None else records.planned_from_json(load(unpack(body).decode()))
-
     def judgement(self, run: RunId) -> Judgement | None:
         query = select(tables.judgements.c.body).where(tables.judgements.c.run_id == run)
         body = self._connection.execute(query).scalar()
@@ -262,10 +255,6 @@ class SqlReading(
         return [
             Review(row.person, row.approves, row.note, rows.instant(row.at)) for row in self._connection.execute(query)
         ]
-
-    def outputs(self, stack: StackId) -> list[Output]:
-        found = self._connection.execute(statements.OUTPUTS, statements.bind_stack(stack))
-        return [self._output(row) for row in found]
 
     def log(self, run: RunId) -> bytes | None:
         body = self._connection.execute(select(tables.logs.c.body).where(tables.logs.c.run_id == run)).scalar()
@@ -288,12 +277,6 @@ class SqlReading(
         if wanted.text:
             yield (stacks.c.space + "/" + stacks.c.name).contains(wanted.text.lower(), autoescape=True)
         yield from _label_conditions(wanted.labels)
-
-    def _output(self, row: Row[Any]) -> Output:
-        if row.sealed is None:
-            return Output(row.name, load(row.value))
-        plain = self._keys.open(row.sealed, "outputs", row.stack_id, row.name)
-        return Output(row.name, load(plain.decode()), sensitive=True)
 
 
 def _has_condition(wanted: ConditionType, status: ConditionStatus) -> ColumnElement[bool]:

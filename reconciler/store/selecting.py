@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Select, Text, and_, any_, bindparam, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 
 from reconciler.core.runs import ACTIVE, AT_WORK, LEADING, RunKind
 from reconciler.store.tables import runs, stacks
@@ -45,6 +58,19 @@ def bind_ids(dialect: str, wanted: Collection[str]) -> dict[str, Any]:
     """Return the bound values for a statement with `among_ids`."""
     texts = [str(each) for each in wanted]
     return {"wanted_ids": texts if dialect == POSTGRES else dump(texts)}
+
+
+def among_keys(dialect: str, column: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a column is one of the keys bound by `bind_keys`, for a statement that is made once."""
+    if dialect == POSTGRES:
+        return column == any_(bindparam("wanted_keys", type_=ARRAY(BigInteger)))
+    items = func.json_each(bindparam("wanted_keys", type_=Text)).table_valued("value")
+    return column.in_(select(items.c.value))
+
+
+def bind_keys(dialect: str, wanted: Collection[int]) -> dict[str, Any]:
+    """Return the bound values for a statement with `among_keys`."""
+    return {"wanted_keys": [*wanted] if dialect == POSTGRES else dump([*wanted])}
 
 
 def among_stacks(dialect: str, key: ColumnElement[int]) -> ColumnElement[bool]:

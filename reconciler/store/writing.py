@@ -14,8 +14,6 @@ from typing import Any
 
 from sqlalchemy import and_, delete, update
 
-from reconciler.core.resources import identity
-from reconciler.core.results import Output, Planned, Resource
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.verdicts import Judgement, Review
@@ -32,9 +30,9 @@ from reconciler.store.orders import OrderWriting
 from reconciler.store.outbox import OutboxWriting
 from reconciler.store.pins import PinWriting
 from reconciler.store.pools import PoolWriting
-from reconciler.store.provenances import ResourceAuthor, provenance
 from reconciler.store.queue import QueueWriting
 from reconciler.store.reading import SqlReading
+from reconciler.store.results import ResultWriting
 from reconciler.store.retention import RetentionWriting
 from reconciler.store.rollouts import RolloutWriting
 from reconciler.store.selecting import (
@@ -44,12 +42,11 @@ from reconciler.store.selecting import (
 )
 from reconciler.store.services import ServiceWriting
 from reconciler.store.stored import (
-    CannotUnseal,
     ConfigurationState,
     LostLease,
 )
 from reconciler.store.tables import runs, stacks
-from reconciler.store.texts import canonical, cleaned, dump, pack
+from reconciler.store.texts import cleaned, dump
 from reconciler.store.tfstates import TfstateWriting
 from reconciler.store.timers import TimerWriting
 from spaces.names import StackId
@@ -72,6 +69,7 @@ class SqlTransaction(
     PinWriting,
     PoolWriting,
     QueueWriting,
+    ResultWriting,
     RetentionWriting,
     RolloutWriting,
     ServiceWriting,
@@ -156,10 +154,6 @@ class SqlTransaction(
         self._connection.execute(self._insert(tables.sealing_keys).on_conflict_do_nothing(), {"id": _PROBE})
         self._connection.execute(delete(tables.sealing_keys).where(tables.sealing_keys.c.id == _PROBE))
 
-    def record_plans(self, plans: Mapping[RunId, Planned]) -> None:
-        bodies = {run: dump(records.planned_to_json(planned)).encode() for run, planned in plans.items()}
-        self._replace(tables.plans, bodies)
-
     def record_judgement(self, run: RunId, judgement: Judgement) -> None:
         self._replace(tables.judgements, {run: dump(records.judgement_to_json(judgement)).encode()})
 
@@ -177,74 +171,8 @@ class SqlTransaction(
             statement.on_conflict_do_update(index_elements=["run_id", "person"], set_=changed), values
         )
 
-    def record_results(
-        self,
-        stack: StackId,
-        resources: Sequence[Resource] | None,
-        outputs: Sequence[Output],
-        author: ResourceAuthor | None = None,
-    ) -> None:
-        key = self._key_for(stack)
-        before = self._provenances(key) if resources and author is not None else {}
-        marks = self._marks_for(stack, outputs)
-        for table in (tables.resources, tables.outputs):
-            self._connection.execute(delete(table).where(table.c.stack_id == key))
-        self._connection.execute(update(stacks).where(stacks.c.id == key).values(resources=len(resources or ())))
-        if resources:
-            self._connection.execute(
-                tables.resources.insert(),
-                [
-                    {
-                        "stack_id": key,
-                        "position": position,
-                        "address": cleaned(resource.address),
-                        "type": cleaned(resource.type),
-                        "provider": cleaned(resource.provider),
-                        "attributes": (attributes := dump(dict(resource.attributes))),
-                        "identity": cleaned(known) if (known := identity(resource)) is not None else None,
-                        **provenance(before, author, resource.address, attributes),
-                    }
-                    for position, resource in enumerate(resources)
-                ],
-            )
-        if outputs:
-            values = [
-                self._output_row(key, position, output) | {"mark": marks[position]}
-                for position, output in enumerate(outputs)
-            ]
-            self._connection.execute(tables.outputs.insert(), values)
-
     def record_logs(self, logs: Mapping[RunId, bytes]) -> None:
         self._replace(tables.logs, logs)
-
-    def _replace(self, table: Any, bodies: Mapping[RunId, bytes]) -> None:
-        values = [{"run_id": run, "body": pack(body)} for run, body in sorted(bodies.items())]
-        if values:
-            self._connection.execute(statements.replace_of_run(self._dialect, table), values)
-
-    def _marks_for(self, stack: StackId, outputs: Sequence[Output]) -> list[str]:
-        """Return a mark for each output.
-
-        It stays as long as the value does, even when the key that makes marks changes.
-        """
-        try:
-            before = {output.name: canonical(output.value) for output in self.outputs(stack)} if outputs else {}
-            old = self.output_marks([stack]).get(stack, {}) if outputs else {}
-        except CannotUnseal:
-            before, old = {}, {}
-        values = [(cleaned(output.name), canonical(output.value)) for output in outputs]
-        return [old[name] if before.get(name) == value else self._keys.mark(value) for name, value in values]
-
-    def _output_row(self, key: int, position: int, output: Output) -> dict[str, Any]:
-        name, value = cleaned(output.name), dump(output.value)
-        sealed = self._seal(value.encode(), "outputs", key, name) if output.sensitive else None
-        return {
-            "stack_id": key,
-            "position": position,
-            "name": name,
-            "value": None if output.sensitive else value,
-            "sealed": sealed,
-        }
 
 
 def _changed_row(run: Run) -> dict[str, Any]:

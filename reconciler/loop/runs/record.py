@@ -36,6 +36,7 @@ from reconciler.runs.audit import log_run
 from reconciler.runs.transition import Prepared, advance, find_stack, find_stacks, prepare, record
 from reconciler.store.protocol import Store, Transaction
 from reconciler.store.provenances import ResourceAuthor
+from reconciler.store.results import StackResults
 from reconciler.store.stored import StoreError
 from reconciler.store.waiting import waiting
 from reconciler.tools.registry import tool
@@ -86,9 +87,12 @@ class Recorder:
             states = find_stacks(transaction, {run.stack for run, _ in counting})
             heeding = {run.stack for run, each in counting if _heeds(run, each.report, states[run.stack])}
             waits = waiting(transaction, heeding, now) if heeding else {}
+            applied = transaction.plans([run.id for run, each in counting if each.report.leg is Leg.APPLY])
             for run, each in counting:
                 state = without_ended_lock(states[run.stack], now)
+                each.planned = each.report.planned or applied.get(run.id)
                 each.step = self._take_step(transaction, run, each, state, waits.get(run.stack), now)
+            transaction.record_all_results([each.results for each in taken if each.results is not None])
             steps = [each.step for each in taken if each.step is not None]
             plans = {run.id: planned for run, each in counting if (planned := each.report.planned) is not None}
             transaction.record_plans(plans)
@@ -238,7 +242,7 @@ class Recorder:
     def _take_step(  # noqa: PLR0917
         self, transaction: Transaction, run: Run, taken: Taken, state: StackState, waits: Waits | None, now: datetime
     ) -> Prepared:
-        """Keep the results of a leg, and let the run take the step that its end means."""
+        """Keep the tfstate and the results of a leg, and let the run take the step that its end means."""
         report, judgement = taken.report, taken.judgement
         self._take_tfstate(transaction, run, report, now)
         event, changes = after_leg(
@@ -258,22 +262,7 @@ class Recorder:
         if event is RunEvent.OBSERVE and report.planned is not None:
             state = _with_observation(state, run, report.planned, now)
             changes |= _found(state)
-        # Where a stack was made by somebody else before, its first plan finds nothing to do, and yet there are outputs.
-        first = event is RunEvent.FOUND_NOTHING and state.applied is None
-        if run.destroys and event in {RunEvent.SUCCEED, RunEvent.FOUND_NOTHING}:
-            transaction.record_results(run.stack, (), ())
-        elif report.applied is not None and (report.leg is Leg.APPLY or first):
-            resources = report.applied.resources
-            planned = report.planned or transaction.planned(run.id)
-            if report.applied.by_plan:
-                known = transaction.resources(run.stack) if _same_tool(state, run) else ()
-                resources = resources_after(known, planned.changes if planned else ())
-            author = ResourceAuthor.of(run.id, planned.changes if planned else ()) if not first else None
-            outputs = {output.name: output for output in report.applied.outputs}
-            if report.ending is not Ending.SUCCEEDED:
-                # It may have failed before it could say them all.
-                outputs = {output.name: output for output in transaction.outputs(run.stack)} | outputs
-            transaction.record_results(run.stack, resources, list(outputs.values()), author)
+        taken.results = _results(transaction, run, taken, state, event)
         changes["phase_seconds"] = {**run.phase_seconds, **report.phase_seconds}
         changes["plan_digest"] = report.plan_digest or run.plan_digest
         return prepare(transaction, state, run, event, now, judgement, **changes)
@@ -304,8 +293,12 @@ class Taken:
     judgement: Judgement | None = None
     before: bool = False
     """Whether the report was recorded before."""
+    planned: Planned | None = None
+    """What the run's plan has found, where this leg has made or applied it."""
     step: Prepared | None = None
     """The step of the run."""
+    results: StackResults | None = None
+    """What there is of its stack now; None: that is not said."""
 
 
 def _sorted_out(report: LegReport, run: Run | None, judged: PolicyAnswer | None) -> Taken:
@@ -316,6 +309,29 @@ def _sorted_out(report: LegReport, run: Run | None, judged: PolicyAnswer | None)
         return Taken(report, run, before=True)
     judgement = judged.judgement if judged is not None and _is_about(judged, run, report) else None
     return Taken(report, run, counts=True, judgement=judgement)
+
+
+def _results(
+    transaction: Transaction, run: Run, taken: Taken, state: StackState, event: RunEvent
+) -> StackResults | None:
+    """Return what a leg leaves of its stack; None: it has not changed that, or does not say."""
+    report, planned = taken.report, taken.planned
+    if run.destroys and event in {RunEvent.SUCCEED, RunEvent.FOUND_NOTHING}:
+        return StackResults(run.stack, (), ())
+    # Where a stack was made by somebody else before, its first plan finds nothing to do, and yet there are outputs.
+    first = event is RunEvent.FOUND_NOTHING and state.applied is None
+    if report.applied is None or not (report.leg is Leg.APPLY or first):
+        return None
+    resources = report.applied.resources
+    if report.applied.by_plan:
+        known = transaction.resources(run.stack) if _same_tool(state, run) else ()
+        resources = resources_after(known, planned.changes if planned else ())
+    author = ResourceAuthor.of(run.id, planned.changes if planned else ()) if not first else None
+    outputs = {output.name: output for output in report.applied.outputs}
+    if report.ending is not Ending.SUCCEEDED:
+        # It may have failed before it could say them all.
+        outputs = {output.name: output for output in transaction.outputs(run.stack)} | outputs
+    return StackResults(run.stack, resources, list(outputs.values()), author)
 
 
 def _heeds(run: Run, report: LegReport, state: StackState) -> bool:

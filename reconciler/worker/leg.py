@@ -30,7 +30,8 @@ from reconciler.worker.service import Away, Lost, NotSaved, Order, ServiceClient
 
 _log = logging.getLogger(__name__)
 
-_LOOK = 0.5
+_LOOK = 0.2
+"""Seconds between two looks at the log: with those of the page, a new line shows within half a second."""
 _AGAIN = 1.0
 _PIECE = 1024 * 1024
 

@@ -29,7 +29,6 @@ from reconciler.web.api import (
     revisions,
     rollouts,
     runner,
-    runner_legs,
     runs,
     service,
     stacks,
@@ -39,6 +38,7 @@ from reconciler.web.api import (
     tokens,
 )
 from reconciler.web.api.auth import DOCUMENTED
+from reconciler.web.api.crowd import Crowd
 from reconciler.web.api.described import describe_errors
 from reconciler.web.api.parameters import KNOWN_BODY, KNOWN_PARAMETERS
 from reconciler.web.conditional import Conditional
@@ -64,7 +64,7 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     )
     app.state.ports = ports
     app.state.streams = Streams()
-    app.state.standings = runner_legs.standings_of(app)
+    app.state.crowd = Crowd(app)
     gauges.expose(ports)
     tfstate.install(app, PREFIX)
     app.include_router(described(runner.ROUTES, "runner"), prefix=runner.PREFIX)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from reconciler.engine.roster import Presence
 from reconciler.version import __version__
 from reconciler.web.api import runner_legs as legs
 from reconciler.web.api.auth import Right, authenticate, ports_of
+from reconciler.web.api.crowd import crowd_of
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.runner_legs import another_has, door_of
 from reconciler.web.api.schemas.runner import (
@@ -57,7 +59,7 @@ _LOOK = 1.0
 async def claim_leg(request: Request) -> Response:
     """Wait for a leg to do, up to 25 seconds."""
     ports, data = ports_of(request), await request.body()
-    body, pool, engine, over = await run_in_threadpool(_admit, request, ports, data, ClaimBody)
+    body, pool, engine, over = await _admitted(request, ports, data, ClaimBody)
     if (engine is EngineName.PULL) != (body.wanted is None):
         raise _other_engine(pool, engine)
     if over:
@@ -96,14 +98,21 @@ async def _wait_for_leg(request: Request, engine: PullEngine, pool: str, body: C
 async def greet(request: Request) -> Response:
     """Say that a worker is there, and learn how it gets its work."""
     ports, data = ports_of(request), await request.body()
-    body, pool, engine, over = await run_in_threadpool(_admit, request, ports, data, HelloBody)
+    body, pool, engine, over = await _admitted(request, ports, data, HelloBody)
     pulling = door_of(ports).engine
     if engine is EngineName.CELERY:
         pulling.hear(pool, body.worker, _presence(body, by_message=True))
     return json_of(HelloJson(engine=engine, again=pulling.lease / 6, over=over))
 
 
-def _admit(request: Request, ports: Ports, data: bytes, shape: type[_Body]) -> tuple[_Body, str, EngineName, list[str]]:
+_Admitted = tuple[_Body, str, EngineName, list[str]]
+
+
+async def _admitted(request: Request, ports: Ports, data: bytes, shape: type[_Body]) -> _Admitted[_Body]:
+    return await crowd_of(request).admit(partial(_admit, request, ports, data, shape))
+
+
+def _admit(request: Request, ports: Ports, data: bytes, shape: type[_Body]) -> _Admitted[_Body]:
     """Return what a worker says, the name and the engine of its pool, and which of the runs that it kept are over.
 
     Refuse who may not work for it, or is of another version.

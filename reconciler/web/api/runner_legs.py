@@ -7,52 +7,45 @@ must still have that attempt at work.
 from __future__ import annotations
 
 import re
-import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from reconciler.core.phases import Leg
-from reconciler.core.runs import RunId, RunStatus
+from reconciler.core.runs import RunId
 from reconciler.engine.handout import Handout, LegRefused
 from reconciler.engine.pull import PullEngine
 from reconciler.runner.contract.job import WITH_TREE, LegReport
 from reconciler.runner.contract.records import report_from_data
 from reconciler.tools.files import strict_json
 from reconciler.web.api.auth import ports_of, shown_token, unauthorized
+from reconciler.web.api.crowd import STATUSES, crowd_of
 from reconciler.web.api.errors import ApiError, not_found
 from reconciler.web.api.schemas.runner import BeatJson, EndedJson, LogQuery, RestBody, SizeJson, TakeQuery
 from reconciler.web.plain import json_of, read_query
 from reconciler.web.ports import Ports, RunnerDoor
-from reconciler.web.together import Together
 
 _LARGEST_PIECE = 1024 * 1024
 _SMALL_TREE = 256 * 1024
 _LARGEST_REPORT = 64 * 1024 * 1024
 LARGEST_SAVED = 2 * 1024**3
 """How many bytes a plan may leave to its apply. The work directory with the providers in it counts."""
-_STATUSES = {Leg.PLAN: RunStatus.PLANNING, Leg.APPLY: RunStatus.APPLYING}
 
 _REPORTS = TypeAdapter(LegReport)
 _RUN = re.compile(r"[0-9a-z]{26}")
 _MOST_DIGITS = 10
 _REASON = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
-_FENCED = 1.0
-"""For how many seconds what the store said of a leg counts: a lost lease is noticed far later than that anyway."""
-
 _Answer = TypeVar("_Answer")
-Standing = tuple[int, RunStatus]
-"""The attempt of a run, and its status."""
 
 
 async def take_leg(request: Request) -> Response:
@@ -68,7 +61,8 @@ async def take_leg(request: Request) -> Response:
         tree = _small(engine.tree(leg)) if with_tree and leg.which.leg is Leg.PLAN else None
         return order if tree is None else b'{"tree":"%s",%s' % (b64encode(tree), order.removeprefix(b"{")), token
 
-    order, token = await _with_leg(request, take, anew=True)
+    # That an apply was taken up is brought to the disk.
+    order, token = await _with_leg(request, take, anew=True, slow=lambda leg: leg.which.leg is Leg.APPLY)
     return Response(order, media_type="application/json", headers={} if token is None else {"Station-Token": token})
 
 
@@ -103,7 +97,7 @@ async def save_plan(request: Request) -> Response:
                 await run_in_threadpool(saving.add, piece)
                 if saving.size > LARGEST_SAVED:
                     raise _too_large(LARGEST_SAVED)
-            await _with_leg(request, lambda engine, leg: engine.saved(leg, saving))
+            await _with_leg(request, lambda engine, leg: engine.saved(leg, saving), slow=_always)
         except OSError as error:
             detail = f"the service cannot keep the saved plan: {error.strerror}"
             raise ApiError(HTTPStatus.INSUFFICIENT_STORAGE, "DiskFull", detail) from None
@@ -123,8 +117,8 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 async def beat(request: Request) -> Response:
     """Keep the leg, and learn whether to stop."""
-    leg = await _opened(request)
-    return json_of(BeatJson.model_validate(door_of(ports_of(request)).engine.beat(leg)))
+    said = await _with_leg(request, lambda engine, leg: engine.beat(leg))
+    return json_of(BeatJson.model_validate(said))
 
 
 async def append_log(request: Request) -> Response:
@@ -148,37 +142,46 @@ async def end_leg(request: Request) -> Response:
     data, limit = await _body(request, _LARGEST_REPORT), _longest_log(ports_of(request))
 
     def end(engine: PullEngine, leg: Handout) -> None:
-        # It is read in the thread, too: a large one takes seconds.
         report, rest = _report(data)
         engine.end(leg, report, lambda: None if rest is None else engine.log(leg, rest.offset, rest.base64, limit))
 
-    await _with_leg(request, end, anew=True)
+    # To read a large report takes seconds.
+    await _with_leg(request, end, anew=True, slow=lambda _leg: len(data) > _LARGEST_PIECE)
     return json_of(EndedJson(recorded=True))
 
 
-async def _with_leg(request: Request, then: Callable[[PullEngine, Handout], _Answer], *, anew: bool = False) -> _Answer:
-    """Do something in a thread with the leg that the caller's token opens, as `_opened` returns it."""
-    leg, ports = await _opened(request, anew=anew), ports_of(request)
-    try:
-        return await run_in_threadpool(then, door_of(ports).engine, leg)
-    except LegRefused as refused:
-        raise await run_in_threadpool(_refusal, ports, shown_token(request) or "", refused) from None
+async def _with_leg(
+    request: Request,
+    then: Callable[[PullEngine, Handout], _Answer],
+    *,
+    anew: bool = False,
+    slow: Callable[[Handout], bool] = lambda _leg: False,
+) -> _Answer:
+    """Do something in a thread with the leg that the caller's token opens, if that is still at work.
 
-
-async def _opened(request: Request, *, anew: bool = False) -> Handout:
-    """Return the leg that the caller's token opens, if that is still at work; the store is asked `anew`."""
-    ports, token = ports_of(request), shown_token(request)
+    The store is asked that `anew`, or where it was not lately. What is `slow` keeps nobody else waiting.
+    """
+    ports, token, crowd = ports_of(request), shown_token(request), crowd_of(request)
     engine = door_of(ports).engine
     if token is None:
         raise unauthorized("the token of a leg is needed", "Bearer")
     try:
         leg = engine.authorise(token)
-        if anew or time.monotonic() - leg.fenced > _FENCED:
-            await _fence(request, leg)
-            leg.fenced = time.monotonic()
+        piece = partial(then, engine, leg)
+        if not slow(leg):
+            return await crowd.work(leg, piece, anew=anew)
+        await crowd.work(leg, _nothing, anew=anew)
+        return await run_in_threadpool(piece)
     except LegRefused as refused:
         raise await run_in_threadpool(_refusal, ports, token, refused) from None
-    return leg
+
+
+def _nothing() -> None:
+    pass
+
+
+def _always(_leg: Handout) -> bool:
+    return True
 
 
 def _refusal(ports: Ports, token: str, refused: LegRefused) -> ApiError:
@@ -202,25 +205,7 @@ def another_has(ports: Ports, run: str, attempt: int) -> bool:
     with ports.store.glance() as reading:
         found = reading.run(RunId(run))
     mine = found is None or found.holder in {None, ports.holder}
-    return not mine and found is not None and found.attempt == attempt and found.status in _STATUSES.values()
-
-
-async def _fence(request: Request, leg: Handout) -> None:
-    """Refuse a leg that the store has not at work any more."""
-    which, standings = leg.which, request.app.state.standings
-    if await standings.ask(RunId(which.run)) != (which.attempt, _STATUSES[which.leg]):
-        raise LegRefused("the run goes on without this leg, or has ended")
-
-
-def standings_of(app: Starlette) -> Together[RunId, Standing]:
-    """Return what the requests of an app ask about attempts."""
-
-    def look(wanted: Sequence[RunId]) -> Mapping[RunId, Standing]:
-        with app.state.ports.store.glance() as reading:
-            found: Mapping[RunId, Standing] = reading.standings(wanted)
-            return found
-
-    return Together(look)
+    return not mine and found is not None and found.attempt == attempt and found.status in STATUSES.values()
 
 
 def _report(data: bytes) -> tuple[LegReport, RestBody | None]:
@@ -253,7 +238,7 @@ async def _body(request: Request, limit: int) -> bytes:
         door_of(ports_of(request)).engine.authorise(shown_token(request) or "")
     except LegRefused:
         # What is wrong with it takes a look into the store.
-        await _opened(request)
+        await _with_leg(request, lambda _engine, _leg: None)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

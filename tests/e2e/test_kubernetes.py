@@ -115,14 +115,16 @@ def test_a_run_is_two_jobs_whatever_is_killed_meanwhile_and_nothing_secret_is_in
     tokens = [path.read_text() for path in node.folder.glob("*/station-leg/token")]
     assert len(tokens) == 2
     assert not any(each in found for each in ("hunter2", *tokens))
-    os.kill(cluster.processes[1], signal.SIGSTOP)
+    # First the API hangs, then it dies: what runs goes on without it.
+    os.kill(cluster.api_server.pid, signal.SIGSTOP)
     try:
         with station.serving() as server:
             eventually(lambda: server.all_synced(1))
             assert lines(seen) == ["began", "ended", "from Git", "made"]
             assert "log: ***" in server.api(f"/runs/{run}/log")["text"]
     finally:
-        os.kill(cluster.processes[1], signal.SIGCONT)
+        cluster.api_server.kill()
+        cluster.api_server.start()
     eventually(lambda: jobs(cluster) == {"1-plan": "Complete", "1-apply": "Complete"})
     assert node.log().count("there is nothing to do") == 2
     assert "hunter2" not in node.log()
@@ -179,6 +181,24 @@ def test_a_canceled_run_stops_its_tool_and_its_job_goes(
         eventually(lambda: statuses(server) == ["failed"])
         assert lines(seen) == ["began", "stopped"]
         eventually(lambda: jobs(cluster) == {"1-plan": "Complete"})
+
+
+@pytest.mark.fault("late worker", engine="kubernetes")
+def test_a_pod_that_comes_back_late_has_stopped_its_tool_and_nobody_hears_it(
+    repo: Repo, station: Station, node: Node, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    station.settings["worker_lease"] = 4
+    repo.commit({"p.yaml": pool(), "a.yaml": a_script("a", slow(tmp_path, 60), workerPool="pods")})
+    with station.serving() as server:
+        eventually(lambda: lines(seen) == ["began"], 90)
+        node.signal(signal.SIGSTOP)
+        eventually(lambda: lines(seen) == ["began", "stopped"])
+        eventually(lambda: statuses(server) == ["interrupted"], 60)
+        node.signal(signal.SIGCONT)
+        eventually(lambda: "not this worker's any more" in node.log())
+        assert statuses(server) == ["interrupted"]
+        assert lines(seen) == ["began", "stopped"]
 
 
 @pytest.mark.parametrize("leg", ["plan", "apply"])

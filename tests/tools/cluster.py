@@ -34,7 +34,11 @@ class Cluster:
     url: str
     kubeconfig: Path
     authority: Path
-    processes: tuple[int, ...]
+    programs: tuple[Program, ...]
+
+    @property
+    def api_server(self) -> Program:
+        return self.programs[1]
 
     def client(self) -> httpx.Client:
         trusted = ssl.create_default_context(cafile=self.authority)
@@ -66,8 +70,8 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
             "--leader-elect=false",
         ]
         ready, authority = f"https://127.0.0.1:{port}/healthz", folder / "manager" / "kube-controller-manager.crt"
-        with _running(folder, "kube-controller-manager", manager, ready, authority) as process:
-            yield replace(api, processes=(*api.processes, process))
+        with _running(Program(folder, "kube-controller-manager", manager, ready, authority)) as program:
+            yield replace(api, programs=(*api.programs, program))
 
 
 @contextmanager
@@ -109,31 +113,52 @@ def running_api(folder: Path, *more: str) -> Iterator[Cluster]:
         *more,
     ]
     with (
-        _running(folder, "etcd", etcd, f"{store}/health") as first,
-        _running(folder, "kube-apiserver", api_server, f"{url}/readyz", authority) as second,
+        _running(Program(folder, "etcd", etcd, f"{store}/health")) as first,
+        _running(Program(folder, "kube-apiserver", api_server, f"{url}/readyz", authority)) as second,
     ):
         yield Cluster(url, kubeconfig, authority, (first, second))
 
 
-@contextmanager
-def _running(
-    folder: Path, name: str, arguments: Sequence[str], ready: str, authority: Path | None = None
-) -> Iterator[int]:
-    """Yield the process id of a server that is ready: it answers at that URL."""
-    log = folder / f"{name}.log"
-    pid = _orphan([name, *arguments], folder, log)
-    try:
+@dataclass
+class Program:
+    """A server of the cluster."""
+
+    folder: Path
+    name: str
+    arguments: Sequence[str]
+    ready: str
+    """The URL at which it answers once it is ready."""
+    authority: Path | None = None
+    pid: int = 0
+
+    def start(self) -> None:
+        """Start it, also again, and return when it is ready."""
+        log = self.folder / f"{self.name}.log"
+        self.pid = _orphan([self.name, *self.arguments], self.folder, log)
         deadline = time.monotonic() + READY_WITHIN
-        while not _answers(ready, authority):
+        while not _answers(self.ready, self.authority):
             late = time.monotonic() > deadline
-            if late or not lives(pid):
+            if late or not lives(self.pid):
                 trouble = "is not ready" if late else "has ended"
                 end = log.read_text(errors="replace").splitlines()[-20:]
-                raise RuntimeError("\n".join([f"{name} {trouble}", *end]))
+                raise RuntimeError("\n".join([f"{self.name} {trouble}", *end]))
             time.sleep(0.1)
-        yield pid
+
+    def kill(self) -> None:
+        """kill -9, and nothing else of it."""
+        os.kill(self.pid, signal.SIGKILL)
+        while lives(self.pid):
+            time.sleep(0.02)
+
+
+@contextmanager
+def _running(program: Program) -> Iterator[Program]:
+    try:
+        program.start()
+        yield program
     finally:
-        _stop(pid)
+        if program.pid:
+            _stop(program.pid)
 
 
 def _orphan(command: Sequence[str], folder: Path, log: Path) -> int:
@@ -144,12 +169,12 @@ def _orphan(command: Sequence[str], folder: Path, log: Path) -> int:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process is there that has not ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    """Whether a process is there that has not ended: of a killed one, threads may hold its port a little longer."""
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+    return False
 
 
 def _stop(pid: int) -> None:

@@ -110,6 +110,13 @@ class Node:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command of each pod, and to nothing that it has started."""
+        for container in self._containers.values():
+            for process in container.processes:
+                if process.poll() is None:
+                    os.kill(process.pid, number)
+
     def log(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 

@@ -48,5 +48,5 @@ def test_two_run_beside_each_other_and_stop(cluster: Cluster, tmp_path: Path) ->
     with running_cluster(tmp_path) as other:
         other.kubectl("create", "namespace", "only-here")
         assert "only-here" not in cluster.kubectl("get", "namespaces", "--output=name")
-        assert all(lives(pid) for pid in other.processes)
-    assert not any(lives(pid) for pid in other.processes)
+        assert all(lives(it.pid) for it in other.programs)
+    assert not any(lives(it.pid) for it in other.programs)

@@ -21,7 +21,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_pattern_mismatch": lambda told: f"is not of the form {told['pattern']}",
     "enum": lambda told: f"must be {told['expected']}",
     "literal_error": lambda told: f"must be {told['expected']}",
-    "json_invalid": lambda _: "is not JSON",
+    "json_invalid": lambda told: f"is not JSON: {told['error']}",
 }
 
 _WANTED = {

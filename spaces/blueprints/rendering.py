@@ -20,6 +20,8 @@ from spaces.rules.words import tell
 
 _NOWHERE = "instance"
 _DIGITS = re.compile(r"(\d+)")
+_ODD = re.compile(r"[\x7f-\uffff]")
+"""What YAML may read in another way than JSON does. Beyond it, JSON escapes in halves, which YAML does not join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def render_inputs(
     metadata = {"name": ref.name, "space": ref.space}
     spec = {"blueprint": blueprint, "version": version, "inputs": dict(inputs)}
     document = {"apiVersion": API_VERSION, "kind": Kind.BLUEPRINT_INSTANCE, "metadata": metadata, "spec": spec}
-    parsed = parse_file(_NOWHERE, json.dumps(document).encode())
+    parsed = parse_file(_NOWHERE, _as_file(document))
     if not parsed.resources:
         return Rendered((), tuple(map(_without_position, parsed.diagnostics)), document)
     instance = Placed(ref, parsed.resources[0])
@@ -61,6 +63,12 @@ def render_inputs(
         with_it,
         changes(documents, with_it, {ref, *remade(documents, with_it)}),
     )
+
+
+def _as_file(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON that YAML reads as exactly the same."""
+    text = json.dumps(document, ensure_ascii=False)
+    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def versions_of(documents: PlacedDocuments, space: SpaceName, name: str) -> list[Placed]:

@@ -120,7 +120,7 @@ IMAGE = r"^[a-z0-9][-A-Za-z0-9_.:/@]*$"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m)?$"
 WORKSPACE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]{0,89}$"
 
-_NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
+NAME_HINT = "lower-case letters, digits and inner dashes, at most 63 characters"
 _PATH_HINT = "write it with /, relative to this file or repository, without any .. part"
 
 VERSION = r"^[A-Za-z0-9]([-A-Za-z0-9_.+]{0,61}[A-Za-z0-9])?$"
@@ -129,11 +129,11 @@ INPUT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 WORDS: Mapping[str, Words] = {
     VERSION: Words("invalid-version", "is not a version", "letters, digits and inner -_.+, at most 63 characters"),
     INPUT_NAME: Words("invalid-name", "is not an input's name", "letters, digits and _, not beginning with a digit"),
-    NAME: Words("invalid-name", "is not a name", _NAME_HINT),
+    NAME: Words("invalid-name", "is not a name", NAME_HINT),
     IMAGE: Words("invalid-image", "is not an image's name", "write it as in registry.example.com/station:1.4"),
     QUANTITY: Words("invalid-quantity", "is not a quantity", "write it as text, such as 500m, 2 or 1Gi"),
-    QUALIFIED_NAME: Words("invalid-name", "is neither a name nor space/name", _NAME_HINT),
-    MOVED_FROM: Words("invalid-name", "must be written as old-space/old-name", _NAME_HINT),
+    QUALIFIED_NAME: Words("invalid-name", "is neither a name nor space/name", NAME_HINT),
+    MOVED_FROM: Words("invalid-name", "must be written as old-space/old-name", NAME_HINT),
     LABEL_KEY: Words("invalid-label", "is not a label's key", "letters, digits and inner -_./, at most 63 characters"),
     LABEL_VALUE: Words(
         "invalid-label", "is not a label's value", "letters, digits and inner -_., at most 63 characters"

@@ -98,6 +98,10 @@ class Ordering:
         file, text = _placed(mirror.trees, tip, wanted)
         branch = self._branch(wanted, file, text)
         there = self._there(mirror, remote, branch)
+        while there is not None and mirror.trees.is_ancestor(there.commit, tip):
+            # It was merged, and left the branch since: to merge it again would bring nothing back.
+            branch = self._branch(wanted, file, text, there.commit)
+            there = self._there(mirror, remote, branch)
         if there is not None:
             return there
         commit = mirror.draft(self._draft(tip, {file: text}, wanted))
@@ -139,9 +143,12 @@ class Ordering:
                 transaction.remove_order(order.commit)
             transaction.append_audit([_event(Audited.ORDER_FAILED, order, now, because=str(reason))])
 
-    def _branch(self, wanted: Wanted, file: str, text: str) -> str:
-        """Return the branch of an order: of what is in it and whose it is, so that it never meets another one."""
-        mark = hashlib.sha256("\0".join((str(wanted.subject), file, text)).encode()).hexdigest()[:10]
+    def _branch(self, wanted: Wanted, file: str, text: str, *merged: str) -> str:
+        """Return the branch of an order: of what is in it and whose it is, so that it never meets another one.
+
+        It is also of the last commit of the same order that was merged before.
+        """
+        mark = hashlib.sha256("\0".join((str(wanted.subject), file, text, *merged)).encode()).hexdigest()[:10]
         return f"{self.places.settings.order_branches}{wanted.space}-{wanted.name}-{mark}"
 
     def _there(self, mirror: Mirror, remote: Remote, branch: str) -> Order | None:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from reconciler.refusals import OperationRefused, Refusal
@@ -98,6 +99,9 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(status, error.reason, error.message)
         case RequestValidationError():
             return _unreadable(error)
+        case HTTPException() if isinstance(error.__cause__, ValueError | RecursionError):
+            # FastAPI tells only of errors of syntax, not of bytes, of digits and of depth.
+            return invalid("body", "is not JSON in UTF-8 that can be read")
         case HTTPException():
             status = HTTPStatus(error.status_code)
             reason = status.phrase.replace(" ", "")
@@ -124,12 +128,18 @@ def as_bug(request: Request, error: Exception) -> ApiError:
 
 
 def _unreadable(error: RequestValidationError) -> ApiError:
-    errors = [
-        {"field": ".".join(str(part) for part in failure["loc"][1:]) or "body", "message": plain(failure)}
-        for failure in error.errors()
-    ]
+    errors = [_told(failure) for failure in error.errors()]
     detail = "; ".join(f"{failure['field']} {failure['message']}" for failure in errors)
     return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors)
+
+
+def _told(failure: ErrorDetails) -> dict[str, str]:
+    _, *path = failure["loc"]
+    if failure["type"] == "json_invalid":
+        # What FastAPI knows is how many characters were right.
+        where = f" at character {path[0]}" if path else ""
+        return {"field": "body", "message": plain(failure) + where}
+    return {"field": ".".join(map(str, path)) or "body", "message": plain(failure)}
 
 
 def _known(_: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from reconciler.web.api.schemas.shapes import Page
 from reconciler.web.ports import Ports
 from spaces.diagnostics import printable
 from spaces.documents.documents import PlacedDocuments
+from spaces.model.base import NAME_HINT
 from spaces.model.blueprint import BlueprintInstanceSpec
 from spaces.model.people import UserSpec
 from spaces.names import ROOT, Kind, ResourceRef, Revision, SpaceName, is_name
@@ -36,6 +37,8 @@ def order(ports: PortsIn, caller: CallerIn, space: str, name: str, asked: OrderI
     tried = try_out(ports, caller, space, name, asked)
     right = right_to(tried.documents, tried.ref.space, tried.ref.name)
     caller.require(right, tried.ref.space, f"space {tried.ref.space}")
+    if not is_name(asked.name):
+        raise invalid("name", f"is not a name ({NAME_HINT})")
     for wrong in tried.rendered.diagnostics[:1]:
         raise invalid("inputs", wrong.summary + (f" ({wrong.hint})" if wrong.hint else ""))
     if not tried.rendered.changes:

@@ -126,7 +126,7 @@ def test_rendering_what_an_instance_in_force_makes(remote: Station) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["web", "--input", "app=Blog", "--input", "sise=m", "--input", "count=x"], ["the input app Blog does not match [a-z]+", "has no input sise (did you mean size?)", "the input count must be a number, is text"]),
+        (["web", "--input", "app=Blog🛰", "--input", "sise=m", "--input", "count=x"], ["the input app Blog🛰 does not match [a-z]+", "has no input sise (did you mean size?)", "the input count must be a number, is text"]),
         (["web"], ["the input app of blueprint platform/web version 10 is missing"]),
         (["web", "--input", "app=a", "--input", "count=0"], ["OTHER; in the template at web.yaml:"]),
         (["web", "--input", "app"], ["write NAME=VALUE"]),

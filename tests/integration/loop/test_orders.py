@@ -97,13 +97,21 @@ def test_an_order_is_a_commit_of_the_person_who_ordered(shop: Machine, signed: S
     assert text.startswith("# ours\n")
     assert "app: other" in text
 
+    # What was merged and has left is not brought back by the commit that was merged.
+    signed.commit("carol", {"platform/team/i.yaml": None})
+    shop.reconcile()
+    back = ask(shop, "carol")
+    assert (back["commit"] != made["commit"], ask(shop, "carol")["commit"]) == (True, back["commit"])
+    git("merge", "-q", "--ff-only", back["branch"])
+    assert (shop.reconcile().ran, held(shop), ask(shop, "carol")["reason"]) == ({}, {}, "NothingToOrder")
+
 
 def test_an_order_is_worth_what_its_person_may_and_nothing_more(
     shop: Machine, signed: Signed, ask: Callable[..., Any]
 ) -> None:
     git = signed.repo.git
     assert ask(shop, "bob", name="b")["status"] == 200
-    assert ask(shop, "eve", name="no app")["status"] == 422
+    assert ask(shop, "eve", name="no app")["errors"][0]["field"] == "name"
     made = ask(shop, "eve")
     git("merge", "-q", "--ff-only", made["branch"])
     assert (shop.reconcile().ran, held(shop)) == ({}, {"BlueprintInstance team/i": "user:eve"})

@@ -233,6 +233,20 @@ def test_errors_are_what_openapi_says(
         assert ("admin" if "admin" in str(body) else "body") in [each["field"] for each in problem["errors"]]
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"subject": }', "is not JSON: Expecting value at character 12"),
+        (b'{"subject": "\xff"}', "is not JSON in UTF-8 that can be read"),
+        (b"[" * 60_000, "is not JSON in UTF-8 that can be read"),
+    ],
+)
+def test_a_body_that_is_no_json_is_named(client: Client, body: bytes, message: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = client.request("POST", "/api/v1/tokens", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "body", "message": message}])
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"null"])
 def test_a_body_that_says_nothing_is_none(client: Client, store: SqlStore, body: bytes) -> None:
     with store.writing() as transaction:

@@ -99,14 +99,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(status, error.reason, error.message)
         case RequestValidationError():
             return _unreadable(error)
-        case HTTPException() if isinstance(error.__cause__, ValueError | RecursionError):
-            # FastAPI tells only of errors of syntax, not of bytes, of digits and of depth.
-            return invalid("body", "is not JSON in UTF-8 that can be read")
         case HTTPException():
-            status = HTTPStatus(error.status_code)
-            reason = status.phrase.replace(" ", "")
-            detail = "there is nothing at this URL" if status is HTTPStatus.NOT_FOUND else str(error.detail)
-            return ApiError(status, reason, detail, headers=error.headers)
+            return _of_http(error)
         case CannotUnseal():
             return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "CannotUnseal", str(error))
         case StoreError():
@@ -131,6 +125,16 @@ def _unreadable(error: RequestValidationError) -> ApiError:
     errors = [_told(failure) for failure in error.errors()]
     detail = "; ".join(f"{failure['field']} {failure['message']}" for failure in errors)
     return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", detail, errors=errors)
+
+
+def _of_http(error: HTTPException) -> ApiError:
+    if isinstance(error.__cause__, ValueError | RecursionError):
+        # Of bytes that are not UTF-8, of too many digits or of too deep a body, FastAPI says nothing.
+        return invalid("body", "is not JSON in UTF-8 that can be read")
+    status = HTTPStatus(error.status_code)
+    reason = status.phrase.replace(" ", "")
+    detail = "there is nothing at this URL" if status is HTTPStatus.NOT_FOUND else str(error.detail)
+    return ApiError(status, reason, detail, headers=error.headers)
 
 
 def _told(failure: ErrorDetails) -> dict[str, str]:

@@ -25,7 +25,7 @@ from reconciler.engine.handout import Handout, LegFacts, LegRefused, free_places
 from reconciler.engine.ledger import Ledger, LegOffer, Saving
 from reconciler.engine.preparing import prepared
 from reconciler.engine.questions import Question, Questions, nobody
-from reconciler.engine.roster import Presence, Roster, WorkerSeen, why_lacking
+from reconciler.engine.roster import Presence, Roster, WorkerSeen
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import TOKEN, Ending, EndReason, LegOrder, LegReport, TfstateAccess
 from reconciler.runner.contract.records import order_to_data, to_line
@@ -65,8 +65,7 @@ class PullEngine:
         with self._lock:
             asking = self._asking.names(pool)
             legs = [leg for leg in self._legs.values() if leg.offer.pool == pool]
-            present = {leg.worker for leg in legs if leg.worker is not None}
-            return free_places(legs, asking, self.roster.there(pool, present.union(asking)))
+            return free_places(legs, asking, self.roster.there(pool, self._present(pool)))
 
     def workers(self) -> dict[str, list[WorkerSeen]]:
         """Return the workers that were heard of lately, by pool; some of them may be gone."""
@@ -87,7 +86,7 @@ class PullEngine:
         """
         which = LegId(order.run, order.attempt, order.leg)
         ledger = self._ledger(which)
-        lacking = why_lacking(pool, self._there(pool), order.tool, order.tool_range)
+        lacking = self.roster.why_lacking(pool, order.tool, order.tool_range, lambda: self._present(pool))
         failed = (
             which.unprepared(Ending.FAILED, *lacking)
             if lacking
@@ -248,7 +247,8 @@ class PullEngine:
                 if another or leg.offer.wanted not in {None, worker} or only not in {None, leg.which}:
                     continue
                 fits = self.roster.said(pool, worker).fits(*leg.needs)
-                if not fits and any(each.fits(*leg.needs) for each in self._there(pool)):
+                there = {} if fits else self.roster.there(pool, self._present(pool))
+                if any(each.fits(*leg.needs) for each in there.values()):
                     continue
                 leg.reserved_until = now + _RESERVED
                 return leg.make_token(), leg.which
@@ -385,11 +385,11 @@ class PullEngine:
                     message = f"worker {leg.worker} has not been heard of for {patience:.0f} s"
                     self._end(leg, died(which, message))
 
-    def _there(self, pool: str) -> list[Presence]:
-        """Return what the workers of a pool said of themselves that are not gone."""
+    def _present(self, pool: str) -> set[str]:
+        """Return the workers of a pool that are there, however long they have been silent."""
         with self._lock:
-            present = {leg.worker for leg in self._legs.values() if leg.worker is not None and leg.offer.pool == pool}
-            return list(self.roster.there(pool, present.union(self._asking.names(pool))).values())
+            busy = {leg.worker for leg in self._legs.values() if leg.worker is not None and leg.offer.pool == pool}
+            return busy.union(self._asking.names(pool))
 
     def _report(self, report: LegReport) -> None:
         with self._lock:

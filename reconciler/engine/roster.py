@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -108,6 +108,20 @@ class Roster:
                 if of == pool and (name in present or now - entry.heard <= self.patience)
             }
 
+    def why_lacking(
+        self, pool: str, tool: str, wanted: str | None, present: Callable[[], Collection[str]]
+    ) -> tuple[str, str] | None:
+        """Return the reason and the words for a tool that no worker of a pool has; None: one may have it.
+
+        `present` is asked for those that are there however silent they are. Mostly the first worker has the tool.
+        """
+        now = time.monotonic()
+        with self._lock:
+            for (of, _), entry in self._entries.items():
+                if of == pool and now - entry.heard <= self.patience and entry.said.fits(tool, wanted):
+                    return None
+        return _why_lacking(pool, list(self.there(pool, present()).values()), tool, wanted)
+
     def all(self, active: Sequence[tuple[str, str]], idle: Collection[tuple[str, str]]) -> dict[str, list[WorkerSeen]]:
         """Return the workers by pool, in the order of their names.
 
@@ -134,7 +148,7 @@ class Roster:
             del self._entries[each]
 
 
-def why_lacking(pool: str, there: Sequence[Presence], tool: str, wanted: str | None) -> tuple[str, str] | None:
+def _why_lacking(pool: str, there: Sequence[Presence], tool: str, wanted: str | None) -> tuple[str, str] | None:
     """Return the reason and the words for a tool that none of a pool's workers has; None: one may have it."""
     if not there or any(each.fits(tool, wanted) for each in there):
         return None

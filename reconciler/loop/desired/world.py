@@ -31,6 +31,7 @@ OUTSIDE = frozenset(
 """Problems that no commit makes or mends: a secret, the issuer, or a source's revision is missing here."""
 
 _BATCH = 50
+_REMEMBERED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,10 @@ class World:
     """The paths at which secrets count that an earlier version kept by the name of a space."""
     _troubled: set[StackId] | None = field(init=False, default=None)
     """The stacks with a problem of `OUTSIDE`; None until somebody asks."""
+    _worked_out: tuple[InForce | None, dict[StackId, EffectiveStack]] = field(
+        init=False, default_factory=lambda: (None, {})
+    )
+    """The effective configurations that were asked for last: of a run they are asked for several times."""
 
     @property
     def in_force(self) -> InForce | None:
@@ -117,10 +122,19 @@ class World:
         earlier = self.pinned.get(stack)
         if isinstance(earlier, EarlierStack):
             return earlier.stack
-        try:
-            return effective(self.in_force.documents, stack) if self.in_force else None
-        except KeyError:
+        in_force = self.in_force
+        if in_force is None:
             return None
+        worked_out = self._worked_out
+        if worked_out[0] is not in_force or len(worked_out[1]) >= _REMEMBERED:
+            worked_out = self._worked_out = in_force, {}
+        found = worked_out[1].get(stack)
+        if found is None:
+            try:
+                found = worked_out[1][stack] = effective(in_force.documents, stack)
+            except KeyError:
+                return None
+        return found
 
 
 @dataclass(frozen=True, slots=True)

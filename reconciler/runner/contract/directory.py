@@ -303,10 +303,9 @@ class RunDirectory:
 
     def free(self) -> None:
         """Remove what only the tool needed, as far as that can be done: log, records and waiting tfstate stay."""
-        tools = {each.name for path in self._tools_own for each in (path, _aside(path))}
         # Only what is there is asked about: most of it is gone where another machine did the run.
         for path in inside(self.root):
-            if path.name in tools:
+            if path.name in _FREED:
                 with contextlib.suppress(OSError):
                     remove(path)
 
@@ -316,16 +315,10 @@ class RunDirectory:
         Whoever removes it then does that to nothing that the run's next attempt makes.
         """
         moved = []
-        for path in self._tools_own:
+        for name in _TOOLS_OWN:
             with contextlib.suppress(OSError):
-                path.rename(_aside(path))
-                moved.append(_aside(path))
+                moved.append((self.root / name).rename(self.root / _aside(name)))
         return moved
-
-    @property
-    def _tools_own(self) -> tuple[Path, ...]:
-        private = (self.identity, self.git, self.packages, self.carried, self.saved)
-        return (*private, self.temporary, self.work, self.home, self.scratch)
 
     def discard(self) -> None:
         """Remove everything but the log, and what only people can make use of."""
@@ -345,8 +338,13 @@ class RunDirectory:
         return [(found[1], found[2]) for found in map(pattern.fullmatch, names) if found]
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.ended")
+def _aside(name: str) -> str:
+    return f".{name}.ended"
+
+
+# In this order: the files that can hold secrets come first.
+_TOOLS_OWN = ("identity", "git", "packages", "carried.json", "saved.tar", "tmp", "work", "home", "scratch")
+_FREED = frozenset(each for name in _TOOLS_OWN for each in (name, _aside(name)))
 
 
 def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:

@@ -181,6 +181,16 @@ def _assemble(  # noqa: PLR0917
             return None
         return None if engine.sandboxed else f"access is set up, but {engine.sandbox_problem}; {WITHOUT_SANDBOX}"
 
+    def admission() -> Admission | None:
+        if follower.world.admission is not None:
+            return follower.world.admission
+        with store.reading() as reading:
+            if reading.configuration().admitted_revision is None:
+                return None
+        # By no rules at all nobody has any right: workers and sign-ins would take that for an answer.
+        detail = "the service has just started, and does not know yet what is in force"
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "Starting", detail, headers={"Retry-After": "1"})
+
     def tfstate_door(run: Run, token: str) -> TfstateAccess:
         server.url()
         return TfstateAccess(str(directory), tfstate_path(run.stack), token)
@@ -204,7 +214,7 @@ def _assemble(  # noqa: PLR0917
         store=store,
         operator_token=operator_token(settings.data_dir),
         tree=lambda: follower.world.in_force.documents.tree if follower.world.in_force else SpaceTree.build({}),
-        access=CurrentAccess(lambda: follower.world.admission, _rules(settings), utc_now),
+        access=CurrentAccess(admission, _rules(settings), utc_now),
         metrics_need_token=settings.metrics_access is MetricsAccess.TOKEN,
         effective=follower.world.effective,
         earlier=follower.run_at,

@@ -203,10 +203,13 @@ def caller_of(ports: Ports, token: str) -> Caller | None:
     """Return whose token this is; None if it is nobody's."""
     if secrets.compare_digest(token.encode(), ports.operator_token.encode()):
         return operator(ports)
-    foreign = ports.foreigners.holder(token, ports.documents(), ports.now()) if "." in token else None
-    if foreign is not None:
-        access, subject = ports.access(), Subject(SubjectKind.API_KEY, foreign[0])
-        return Caller(str(subject), subject, access, ports.metrics, foreign[1]) if access.knows(subject) else None
+    if "." in token:
+        # Before the documents, in which a key names whom it trusts: it raises as long as neither is known.
+        access = ports.access()
+        foreign = ports.foreigners.holder(token, ports.documents(), ports.now())
+        if foreign is not None:
+            subject = Subject(SubjectKind.API_KEY, foreign[0])
+            return Caller(str(subject), subject, access, ports.metrics, foreign[1]) if access.knows(subject) else None
     found = find_token(ports.store, token, ports.now())
     if found is None:
         return None

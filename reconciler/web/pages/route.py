@@ -62,7 +62,7 @@ def wants_page(request: Request) -> bool:
 def _known_viewer(request: Request) -> Viewer | None:
     try:
         return viewer_of(request)
-    except (NotSignedIn, StoreError):
+    except (NotSignedIn, StoreError, errors.ApiError):
         return None
 
 

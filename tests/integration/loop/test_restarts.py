@@ -10,19 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from rbac.access.subjects import Subject
 from reconciler import locks
 from reconciler.core.phases import Leg, Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus
 from reconciler.engine.base import Ending, LegReport
 from reconciler.loop.service import utc_now
+from reconciler.metrics import Metrics
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.tfstate.backlog import Spool, pending_requests
 from reconciler.setting_sources import SettingsError
 from reconciler.store.stored import StoreError
+from reconciler.web.api_tokens import make_token
 from spaces.names import StackId
-from tests.e2e.station import Repo, a_script, eventually
+from tests.e2e.station import Repo, a_script, document, eventually
+from tests.factories import later
 from tests.integration.loop.machine import Machine
+from tests.integration.web.client import Client
+from tests.integration.web.warm import WarmApp
 
 
 @pytest.mark.parametrize("confirmed", [False, True], ids=["autodeploy", "confirmed"])
@@ -63,6 +69,24 @@ def test_a_claim_whose_answer_was_lost_is_found_and_tried_again(repo: Repo, mach
     assert look.runs[0].reason in {"NeverStarted", "RunnerDied"}
     assert look.stacks["root/a"].retry_at is not None
     assert not ran.exists()
+
+
+def test_a_token_is_not_refused_before_it_is_known_who_has_what_rights(repo: Repo, machine: Machine) -> None:
+    repo.commit({"a.yaml": document("User", "ada", {}) + "---\n" + document("ApiKey", "worker", {})})
+    machine.reconcile()
+    machine.restart()
+    with machine.service.store.writing() as transaction:
+        token, _ = make_token(transaction, Subject.parse("apiKey:worker"), "operator", utc_now(), later(10**9))
+
+    def ask(token: str) -> tuple[int, str | None]:
+        ports = replace(machine.service.ports, metrics=Metrics())
+        with Client(WarmApp(ports), token) as client:
+            answer = client.get("/api/v1/stacks")
+        return answer.status_code, answer.headers.get("Retry-After")
+
+    assert (ask(token), ask("station_x_y")) == ((503, "1"), (401, None))
+    machine.reconcile()
+    assert ask(token) == (200, None)
 
 
 def test_runs_at_work_are_no_strays(repo: Repo, machine: Machine, ran: Path) -> None:

@@ -77,24 +77,25 @@ class Ends:
 
         Inquiries are opened about the others, and about what fails, which is so tried again alone.
         """
-        stacks = self.recorder.asks_nobody(ready)
-        batch = list({stacks[it.run]: it for it in reversed(ready) if it.run in stacks}.values())
-        alone = [report for report in ready if report.run not in stacks]
         taken: list[Taken] = []
+        alone: list[LegReport] = []
         try:
-            taken = self.recorder.take_in([(report, None) for report in batch], now) if batch else []
+            taken = self.recorder.take_in([(report, None) for report in ready], now, asked=False)
         except StoreBusy:
             raise
         except Exception:  # noqa: BLE001 - it is logged
             # One of them is in the way of all.
-            if len(batch) > 1:
+            if len(ready) > 1:
                 _log.warning(
-                    "%d ends of runs are recorded one by one, as together they cannot", len(batch), exc_info=True
+                    "%d ends of runs are recorded one by one, as together they cannot", len(ready), exc_info=True
                 )
-            alone += batch
-            self._free(batch)
+            alone = ready
+            self._free(ready)
         over = []
         for each in taken:
+            if each.asks:
+                alone.append(each.report)
+                continue
             self._pending.remove(each.report)
             try:
                 run = self.recorder.follow(each)
@@ -107,7 +108,7 @@ class Ends:
             self._pending.remove(report)
             self._open(report)
         self.recorder.tidy(over, now)
-        return bool(taken)
+        return len(taken) > len(alone)
 
     def _free(self, ended: Iterable[LegReport]) -> None:
         for report in ended:

@@ -72,15 +72,21 @@ class Recorder:
             self.tidy([run], now)
         return run
 
-    def take_in(self, ends: Sequence[tuple[LegReport, PolicyAnswer | None]], now: datetime) -> list[Taken]:
+    def take_in(
+        self, ends: Sequence[tuple[LegReport, PolicyAnswer | None]], now: datetime, *, asked: bool = True
+    ) -> list[Taken]:
         """Record reports about different stacks in one transaction, all or none.
 
         `follow` is still to be called, and `tidy` for the runs that are over. All that is written is locked first, in
         one order, whatever the order of the reports: another service may record the ends of other runs meanwhile.
+        Where policies were not `asked` yet, a report that they have a say in comes back as it was, and of those about
+        one stack only the first is taken in.
         """
         with self.store.writing() as transaction:
             runs = transaction.runs_by_id([RunId(report.run) for report, _ in ends])
             taken = [_sorted_out(report, runs.get(RunId(report.run)), judged) for report, judged in ends]
+            if not asked:
+                taken = _without_questions(taken)
             counting = [(each.run, each) for each in taken if each.run is not None and each.counts]
             if not counting:
                 return taken
@@ -121,16 +127,6 @@ class Recorder:
         if ended.status is RunStatus.UNCONFIRMED:
             log_run(ended)
         return ended
-
-    def asks_nobody(self, reports: Sequence[LegReport]) -> dict[str, StackId]:
-        """Return the stacks of those reports that no policy is asked about, by run."""
-        with self.store.glance() as reading:
-            runs = reading.runs_by_id([RunId(report.run) for report in reports])
-        return {
-            report.run: run.stack
-            for report in reports
-            if (run := runs.get(RunId(report.run))) is not None and not _has_question(run, report)
-        }
 
     def tidy(self, ended: Sequence[Run], now: datetime) -> None:
         """Keep the logs of runs that are over, and let their directories go."""
@@ -288,6 +284,8 @@ class Taken:
 
     report: LegReport
     run: Run | None
+    asks: bool = False
+    """Whether policies have a say in it first."""
     counts: bool = False
     """Whether its run takes a step by it: the report is about what is at work."""
     judgement: Judgement | None = None
@@ -309,6 +307,21 @@ def _sorted_out(report: LegReport, run: Run | None, judged: PolicyAnswer | None)
         return Taken(report, run, before=True)
     judgement = judged.judgement if judged is not None and _is_about(judged, run, report) else None
     return Taken(report, run, counts=True, judgement=judgement)
+
+
+def _without_questions(taken: Sequence[Taken]) -> list[Taken]:
+    """Let those not count that policies have a say in, and leave out all but the first of each stack."""
+    left: list[Taken] = []
+    seen: set[StackId] = set()
+    for each in taken:
+        if each.run is not None:
+            if each.run.stack in seen:
+                continue
+            each.asks = _has_question(each.run, each.report)
+            each.counts = each.counts and not each.asks
+            seen.update([] if each.asks else [each.run.stack])
+        left.append(each)
+    return left
 
 
 def _results(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
@@ -217,12 +217,19 @@ def _report(data: bytes) -> tuple[LegReport, RestBody | None]:
         known, said = strict_json(data.decode())
         if known and isinstance(said, dict):
             rest = said.pop("log", None)
-            report = _REPORTS.validate_python(asdict(report_from_data(said)))
+            report = _REPORTS.validate_python(_fields(report_from_data(said)))
             if _REASON.fullmatch(report.reason) and min(report.phase_seconds.values(), default=0) >= 0:
                 return report, None if rest is None else RestBody.model_validate(rest)
     except (KeyError, TypeError, ValueError, RecursionError):
         pass
     raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid", "this is no report about a leg")
+
+
+def _fields(value: Any) -> Any:
+    """Return a record as its fields, and so those in it. `asdict` would copy all their values, too."""
+    if is_dataclass(value):
+        return {field.name: _fields(getattr(value, field.name)) for field in fields(value)}
+    return [*map(_fields, value)] if isinstance(value, tuple) else value
 
 
 def door_of(ports: Ports) -> RunnerDoor:

@@ -58,13 +58,13 @@ def test_an_end_that_cannot_be_recorded_keeps_no_other_back(
     repo.commit({name + ".yaml": a_script(name, f"echo {name}") for name in "abc"})
     take_in, broken = Recorder.take_in, True
 
-    def taking_in(self: Recorder, ends: Any, now: datetime) -> Any:
+    def taking_in(self: Recorder, ends: Any, now: datetime, **asked: bool) -> Any:
         for report, _ in ends:
             with self.store.reading() as reading:
                 run = reading.run(RunId(report.run))
             if broken and run is not None and run.stack.name == "a" and report.leg == "apply":
                 raise error
-        return take_in(self, ends, now)
+        return take_in(self, ends, now, **asked)
 
     monkeypatch.setattr(Recorder, "take_in", taking_in)
     with _running(machine):
@@ -101,11 +101,11 @@ def test_room_is_made_before_an_end_is_recorded(repo: Repo, machine: Machine, mo
     repo.commit({"a.yaml": a_script("a", "echo x > $TMPDIR/x; exit 1")})
     take_in, left = Recorder.take_in, {}
 
-    def taking_in(self: Recorder, ends: Any, now: Any) -> Any:
+    def taking_in(self: Recorder, ends: Any, now: Any, **asked: bool) -> Any:
         for report, _ in ends:
             root = self.engine.log_path(report.run).parent
             left[str(report.leg)] = {path.name for path in root.iterdir()}
-        return take_in(self, ends, now)
+        return take_in(self, ends, now, **asked)
 
     monkeypatch.setattr(Recorder, "take_in", taking_in)
     machine.reconcile()

@@ -61,6 +61,8 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
+        # The framework's own would be looked for at each request, and would send away what stands in exceptions.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.ports = ports
     app.state.streams = Streams()

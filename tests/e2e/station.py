@@ -59,7 +59,7 @@ def eventually(what: Callable[[], Any], seconds: float = 40.0, every: float = 0.
             found = what()
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code != HTTPStatus.NOT_FOUND:
+            if error.code not in {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE}:
                 raise
             found = None
         if found:

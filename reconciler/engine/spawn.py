@@ -81,14 +81,7 @@ class Spawner:
         if self._connection is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, *_COMMAND],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    env=self._env,
-                    cwd="/",
-                    start_new_session=True,
-                )
+                self._process = begin_nursery(theirs.fileno(), self._env)
             ours.settimeout(_ANSWER_SECONDS)
             self._connection = ours
         return self._connection
@@ -104,6 +97,18 @@ class Spawner:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+
+def begin_nursery(connection: int, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the nursery with its end of the connection."""
+    return subprocess.Popen(
+        [sys.executable, *_COMMAND],
+        stdin=connection,
+        stdout=subprocess.DEVNULL,
+        env=env,
+        cwd="/",
+        start_new_session=True,
+    )
 
 
 def write_all(descriptor: int, data: bytes) -> bool:

@@ -12,6 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+ROOM = 8192
+"""Of how many bytes the environment of a process that was forked may be, for it to be shown by /proc."""
+
 
 class Nursery:
     """The process that forks commands, for as long as the tests run."""
@@ -26,7 +29,7 @@ class Nursery:
             listener.listen(64)
             self._process = subprocess.Popen(
                 [sys.executable, "-P", root / "tests" / "e2e" / "nursery.py", str(listener.fileno())],
-                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(root)},
+                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(root), "ROOM": "." * ROOM},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[listener.fileno()],
@@ -34,14 +37,12 @@ class Nursery:
             )
 
     def path(self) -> Path:
-        """Give a directory, for a PATH, whose `station reconcile` is forked; everything else is the real command."""
+        """Give a directory, for a PATH, whose `station` is forked."""
         directory = self.folder / "bin"
         script = directory / "station"
         if not script.exists():
             directory.mkdir()
-            real = Path(sys.executable).with_name("station")
-            forked = f'test "$1" = reconcile && exec {sys.executable} -I -S {__file__} {self.address} "$@"'
-            script.write_text(f'#!/bin/sh\n{forked}\nexec {real} "$@"\n')
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} {self.address} "$@"\n')
             script.chmod(0o755)
         return directory
 

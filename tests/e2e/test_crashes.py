@@ -113,7 +113,8 @@ def test_an_apply_that_is_killed_itself_is_interrupted_and_waits_for_a_person(
 ) -> None:
     record = tmp_path / "applied"
     repo.commit({"a.yaml": a_script("a", f"echo start >> {record}; sleep 60; echo end >> {record}")})
-    with station.serving() as server:
+    # The process of a run is found by its command line, which those that are forked do not have.
+    with station.serving(fresh=True) as server:
         eventually(lambda: lines(record) == ["start"])
         _kill(station, victim)
         eventually(lambda: server.runs()[0]["status"] == "interrupted")

@@ -3,11 +3,11 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.forked import Nursery
 from tests.needs import needs
 
 README = Path(__file__).parents[2] / "README.md"
@@ -26,12 +26,12 @@ def _typed():
     return [line for block in blocks for line in block.splitlines() if not line.startswith(". .venv")]
 
 
-def test_the_first_ten_minutes(tmp_path):
+def test_the_first_ten_minutes(tmp_path, nursery: Nursery):
     home = tmp_path / "home"
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n  name = Reader\n  email = reader@example.com\n")
     env = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{nursery.path()}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
         "STATION_CONFIG_URL": (tmp_path / "config").as_uri(),
     }

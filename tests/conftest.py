@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.compiled import share_compiled_statements
 from tests.contract.tools.table import write_table
 from tests.faults import note_faults, write_faults
 from tests.leftovers import end_what_tests_leave
@@ -42,6 +43,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell without job control starts its background jobs with SIGINT ignored, and everything below would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 load_profiles()
+share_compiled_statements()
 if "PYTEST_XDIST_WORKER" not in os.environ:
     end_what_tests_leave()
 

@@ -16,6 +16,7 @@ from spaces.diagnostics import Diagnostic, Position, Severity
 from spaces.documents.documents import Placed
 from spaces.effective.stack import ResolvedSource, effective
 from spaces.in_force import InForce
+from spaces.model.explain import did_you_mean
 from spaces.model.refs import read_ref
 from spaces.model.repository import RepositorySpec
 from spaces.model.stack import StackSpec
@@ -38,18 +39,26 @@ class AboutAccess:
     """The codes of the warnings that the log has."""
 
     def diagnostics(self, in_force: InForce | None) -> list[Diagnostic]:
-        """Warn where everything is admitted, or where persons are not proven."""
+        """Warn where everything is admitted, where persons are not proven, or where an admin is nobody."""
         if in_force is None:
             return []
         if not self.rules.judges(in_force.documents):
             summary = "access is not set up: every change on the branch is admitted, whoever made it"
             hint = "name the first admins in the setting admins, or add User and RoleBinding documents"
             return [self._warning(NOT_SET_UP, summary, hint)]
+        found = []
         if self.identity is IdentityMode.COMMITTER:
             summary = "the committer's address says whose commit it is, which proves nothing by itself"
             hint = "use identity = committer only with a Git server that checks the address"
-            return [self._warning("identity-not-proven", summary, hint)]
-        return []
+            found.append(self._warning("identity-not-proven", summary, hint))
+        users = {placed.ref.name for placed in in_force.documents.of_kind(Kind.USER)}
+        if missing := sorted(self.rules.admins.users - users):
+            summary = (
+                f"the setting admins names {', '.join(missing)}, who has no User document: nobody can be that admin"
+            )
+            hint = did_you_mean(missing[0], users) or "add the User document, or correct the setting"
+            found.append(self._warning("unknown-admin", summary, hint))
+        return found
 
     def _warning(self, code: str, summary: str, hint: str) -> Diagnostic:
         if code not in self._told:

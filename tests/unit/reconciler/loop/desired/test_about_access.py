@@ -3,7 +3,7 @@
 import logging
 
 from rbac.admission.settings import Rules
-from rbac.identity import IdentityMode
+from rbac.identity import Admins, IdentityMode
 from reconciler.loop.desired.source_repositories import AboutAccess
 from tests.unit.spaces.builders import begin, doc, stack
 
@@ -22,5 +22,12 @@ def test_each_warning_is_logged_once_also_one_that_comes_later(caplog):
 
 def test_signatures_need_no_warning(caplog):
     set_up = begin({"u.yaml": doc("User", "ada", {})}).in_force
-    assert AboutAccess(Rules(), IdentityMode.SIGNED).diagnostics(set_up) == []
+    assert AboutAccess(Rules(Admins(frozenset({"ada"}))), IdentityMode.SIGNED).diagnostics(set_up) == []
     assert not caplog.records
+
+
+def test_an_admin_who_is_nobody_is_named():
+    set_up = begin({"u.yaml": doc("User", "ada", {})}).in_force
+    (told,) = AboutAccess(Rules(Admins(frozenset({"ada", "adda"}))), IdentityMode.SIGNED).diagnostics(set_up)
+    assert (told.code, told.hint) == ("unknown-admin", "did you mean ada?")
+    assert told.summary.startswith("the setting admins names adda, who has no User document")

@@ -172,7 +172,7 @@ class _InProcess:
     def __init__(self, settings: Settings) -> None:
         import asyncio
 
-        from reconciler.bootstrap import local_app
+        from reconciler.local import local_app
 
         self._app = local_app(settings)
         self._runner = asyncio.Runner()

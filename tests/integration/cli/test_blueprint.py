@@ -67,7 +67,7 @@ def app(ports: Ports) -> WarmApp:
 
 @pytest.fixture
 def in_process(app: WarmApp, station: Station, monkeypatch: pytest.MonkeyPatch) -> Station:
-    monkeypatch.setattr("reconciler.bootstrap.local_app", lambda settings: app)
+    monkeypatch.setattr("reconciler.local.local_app", lambda settings: app)
     return station
 
 

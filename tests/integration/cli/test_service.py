@@ -484,14 +484,14 @@ class TestInProcess:
 
     @pytest.fixture
     def local(self, station: Station, ports: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Station:
-        module = ModuleType("reconciler.bootstrap")
+        module = ModuleType("reconciler.local")
 
         def local_app(settings: Any) -> FastAPI:
             assert settings.data_dir == tmp_path
             return create_app(ports)
 
         module.local_app = local_app  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "reconciler.bootstrap", module)
+        monkeypatch.setitem(sys.modules, "reconciler.local", module)
         monkeypatch.setenv("STATION_DATA_DIR", str(tmp_path))
         return station
 
@@ -520,7 +520,7 @@ class TestInProcess:
         def broken(_: object) -> FastAPI:
             raise ZeroDivisionError("in the middle")
 
-        monkeypatch.setattr(sys.modules["reconciler.bootstrap"], "local_app", broken)
+        monkeypatch.setattr(sys.modules["reconciler.local"], "local_app", broken)
         result = local("stacks")
         assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
         (file,) = (tmp_path / "state" / "stationkeeper").iterdir()
@@ -534,7 +534,7 @@ class TestInProcess:
         def away(_: object) -> FastAPI:
             raise StoreError("the database cannot be reached")
 
-        monkeypatch.setattr(sys.modules["reconciler.bootstrap"], "local_app", away)
+        monkeypatch.setattr(sys.modules["reconciler.local"], "local_app", away)
         assert local("stacks").err == "error: the database cannot be reached\n"
 
 

@@ -28,10 +28,15 @@ def prepared(
     except PrepareFailed as error:
         return which.unprepared(Ending.FAILED, error.reason, str(error))
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        reason = EndReason.DISK_FULL if full else EndReason.PREPARE_FAILED
-        return which.unprepared(Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}")
+        return not_written(which, error)
     return None
+
+
+def not_written(which: LegId, error: OSError) -> LegReport:
+    """Return the report about a leg for which the disk does not take what has to be there before it starts."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    reason = EndReason.DISK_FULL if full else EndReason.PREPARE_FAILED
+    return which.unprepared(Ending.FAILED, reason, f"the work directory cannot be made: {error.strerror}")
 
 
 def prepare(directory: RunDirectory, materialise: Materialise | None, *, to_send: bool = False) -> None:

@@ -21,6 +21,7 @@ from reconciler.engine.base import Engine, PrepareFailed
 from reconciler.engine.ends import never_started
 from reconciler.engine.packing import BEGINNING, PLANNED, CannotUnpack, pack, unpack
 from reconciler.engine.placing import CannotPlace, Machine
+from reconciler.engine.preparing import not_written
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import Ending, EndReason, Job, LegReport, TfstateAccess
 from reconciler.runner.contract.records import order_from_data
@@ -97,10 +98,12 @@ class LegAtWork:
 
     def do(self) -> None:
         """Take the leg up, start it, and follow it to its end."""
-        directory = self.directory
-        directory.root.parent.mkdir(mode=0o700, exist_ok=True)
-        directory.make()
-        self.legs.put(self.kept)
+        try:
+            self._remember()
+        except OSError as error:
+            # Nobody has taken it up, and other workers may have room for it.
+            _log.warning("run %s is not taken up: its directory cannot be made: %s", self.run, error.strerror)
+            return
         try:
             order = self.service.take(self.kept.token, self.worker)
         except (Away, Lost) as error:
@@ -113,13 +116,15 @@ class LegAtWork:
 
     def begin(self, order: Order) -> None:
         """Start a leg that was taken up, and follow it to its end."""
-        directory = self.directory
-        directory.root.parent.mkdir(mode=0o700, exist_ok=True)
-        directory.make()
         tfstate = None if order.tfstate is None else (order.tfstate["path"], order.tfstate["token"])
         self.kept = replace(self.kept, lease=order.lease, tfstate=tfstate, saves=order.saves)
-        self.legs.put(self.kept)
-        directory.renew_lease()
+        try:
+            self._remember()
+            self.directory.renew_lease()
+        except OSError as error:
+            self.end(not_written(self.kept.which, error))
+            self._tell()
+            return
         access = None if tfstate is None else TfstateAccess(str(self.machine.data_dir), *tfstate)
         try:
             job = replace(self.machine.place(order_from_data(order.order), access), lease=order.lease)
@@ -133,6 +138,12 @@ class LegAtWork:
             self._saved, self._tree = order.saved, order.tree
             self.engine.start(job, None if self._is_here(job) else self._fill)
         self.follow(taken=True)
+
+    def _remember(self) -> None:
+        """Make the run's directory, and remember the leg for the next worker; OSError where that fails."""
+        self.directory.root.parent.mkdir(mode=0o700, exist_ok=True)
+        self.directory.make()
+        self.legs.put(self.kept)
 
     def follow(self, *, taken: bool = False) -> None:
         """Follow a leg that was started, and tell the service its end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,24 @@ def test_the_answer_that_says_what_to_do_is_lost(
 
     monkeypatch.setattr(ServiceClient, "take", lose)
     assert next_worker(worker, engine).reason == "NeverStarted"
+
+
+@pytest.mark.parametrize("leg", Leg)
+def test_the_disk_has_no_room_to_remember_a_leg_that_was_taken_up(
+    store: SqlStore, engine: PullEngine, worker: Worker, monkeypatch: pytest.MonkeyPatch, *, leg: Leg
+) -> None:
+    run = at_work(store, RunStatus.PLANNING if leg is Leg.PLAN else RunStatus.APPLYING)
+    engine.offer(POOL, order(run, leg), None, fill if leg is Leg.PLAN else None)
+    put, room = KeptLegs.put, [True, False]
+
+    def full(self: KeptLegs, kept: KeptLeg) -> None:
+        if not room.pop(0):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, kept)
+
+    monkeypatch.setattr(KeptLegs, "put", full)
+    told = next_worker(worker, engine)
+    assert (told.reason, told.ending, room) == ("DiskFull", Ending.FAILED, [])
 
 
 @pytest.mark.fault("worker killed", engine="pull")

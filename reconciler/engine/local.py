@@ -23,7 +23,7 @@ from reconciler.engine.ends import LegId, never_started, report_of_end, unusable
 from reconciler.engine.preparing import find_sandbox, make_writable, prepared
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.watched import ReportReader, Waiter, Watched
-from reconciler.runner.contract.directory import RunDirectory, run_directories
+from reconciler.runner.contract.directory import RunDirectory, make_runs, run_directories
 from reconciler.runner.contract.job import Ending, EndReason
 from reconciler.runner.contract.records import job_to_data, to_line
 from reconciler.runner.processes.sandbox import Sandbox, inherited
@@ -61,7 +61,7 @@ class LocalEngine:
         sandbox: bool = True,
     ) -> None:
         self._data_dir = Path(os.path.realpath(data_dir))
-        (self._data_dir / "runs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_runs(self._data_dir)
         tools = [os.path.abspath(path) for path in tool_path]  # noqa: PTH100 - links stay links
         covers = (self._data_dir, *hidden)
         written = make_writable(writable, covers)

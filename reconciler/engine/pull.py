@@ -26,7 +26,7 @@ from reconciler.engine.ledger import Ledger, LegOffer, Saving
 from reconciler.engine.preparing import prepared
 from reconciler.engine.questions import Question, Questions, nobody
 from reconciler.engine.roster import Presence, Roster, WorkerSeen
-from reconciler.runner.contract.directory import RunDirectory
+from reconciler.runner.contract.directory import RunDirectory, make_runs
 from reconciler.runner.contract.job import TOKEN, Ending, EndReason, LegOrder, LegReport, TfstateAccess
 from reconciler.runner.contract.records import order_to_data, to_line
 
@@ -44,7 +44,7 @@ class PullEngine:
     def __init__(self, data_dir: Path, wake: Callable[[], None], lease: float = LEASE) -> None:
         """`wake` is called when there is something to report, or a place for a run."""
         self._data_dir = Path(os.path.realpath(data_dir))
-        (self._data_dir / "runs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_runs(self._data_dir)
         self.wake = wake
         self.lease = lease
         self.closed = False

@@ -23,6 +23,7 @@ from reconciler.git.authoring import Pen
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirror import Mirror
 from reconciler.git.mirrors import Remote
+from reconciler.git.objects import EntryKind
 from reconciler.git.pushing import Draft
 from reconciler.git.remote import host_of
 from reconciler.git.trees import Trees
@@ -185,6 +186,8 @@ def _placed(trees: Trees, tip: Revision, wanted: Wanted) -> tuple[str, str]:
         number += 1
         stem, end = splitext(wanted.file)
         file = f"{stem}-{number}{end}"
+    if (problem := _in_the_way(trees, tip, file)) is not None:
+        raise OperationRefused(Refusal.NOT_PUSHED, f"{problem} on the branch: mend it first")
     there = trees.read(tip, file).decode() if not wanted.is_new and trees.entry(tip, file) is not None else ""
     text = with_document(there, wanted.document)
     if text is None:
@@ -194,6 +197,17 @@ def _placed(trees: Trees, tip: Revision, wanted: Wanted) -> tuple[str, str]:
         message = f"{wanted.space}/{wanted.name} stands on the branch just so: there is nothing to order"
         raise OperationRefused(Refusal.NOTHING_TO_ORDER, message)
     return file, text
+
+
+def _in_the_way(trees: Trees, tip: Revision, file: str) -> str | None:
+    """Return what is wrong with the place of a file: a commit must take nothing away that stands there."""
+    parts = file.split("/")
+    for above in ("/".join(parts[:number]) for number in range(1, len(parts))):
+        found = trees.entry(tip, above)
+        if found is not None and found.kind is not EntryKind.TREE:
+            return f"{above} is not a directory"
+    found = trees.entry(tip, file)
+    return f"{file} is not a file" if found is not None and not found.kind.is_file else None
 
 
 def _link(said: str, url: str) -> str | None:

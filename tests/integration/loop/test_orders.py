@@ -105,6 +105,15 @@ def test_an_order_is_a_commit_of_the_person_who_ordered(shop: Machine, signed: S
     git("merge", "-q", "--ff-only", back["branch"])
     assert (shop.reconcile().ran, held(shop), ask(shop, "carol")["reason"]) == ({}, {}, "NothingToOrder")
 
+    # Nothing else that stands in its place is taken away.
+    team = signed.repo.path / "platform/team"
+    for wrong, place in (("i.yaml is not a file", team / "i.yaml"), ("team is not a directory", team)):
+        git("rm", "-q", "-r", str(place))
+        place.symlink_to("web.yaml")
+        signed.commit(None, {})
+        shop.reconcile()
+        assert wrong in ask(shop, "carol", app="linked")["detail"]
+
 
 def test_an_order_is_worth_what_its_person_may_and_nothing_more(
     shop: Machine, signed: Signed, ask: Callable[..., Any]

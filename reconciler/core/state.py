@@ -332,7 +332,7 @@ class StackState:
     push: Push | None = None
     """The last word of push policies; `pushes.pushed` says whether it is about what is desired now."""
     failed: NewestRun | None = None
-    """The last run that failed, until one succeeds; `conditions.unmended` says whether it still counts."""
+    """The last run that failed, until one succeeds; `standing.unmended` says whether it still counts."""
     observed: Observed | None = None
     """None: nothing was applied yet, or nobody has looked since."""
     lock: StackLock | None = None

@@ -140,7 +140,7 @@ class Do(Protocol):
 class StepFailed(Exception):
     """A command of the tool ended in a way that its adapter does not accept; the message is one masked line.
 
-    `reason` is a word of `reconciler.runner.contract.job.Reason`, where there is a better one than ToolFailed.
+    `reason` is a word of `reconciler.runner.contract.job.EndReason`, where there is a better one than ToolFailed.
     """
 
     left: Applied | None = None

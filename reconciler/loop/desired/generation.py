@@ -1,4 +1,9 @@
-"""What one look at the repositories would change: pure, gathered commit by commit."""
+"""What one look at the repositories would change, and how it becomes the next generation.
+
+`Walking` gathers a `Changeset` commit by commit, and `Advancing` adds what changed elsewhere: sources, pins, approvals.
+`Generations` then works out the desired state of the stacks in it, and has the `World` take that over once it is
+recorded. `CatchingUp` does the same with what another service recorded. Nothing here writes to the store.
+"""
 
 from __future__ import annotations
 

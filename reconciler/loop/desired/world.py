@@ -94,7 +94,10 @@ class World:
         return self.in_force.revision if self.in_force else None
 
     def become(self, other: World) -> None:
-        """Take over everything that another one knows."""
+        """Take over everything that another one knows.
+
+        But for `missing`: only the fetches of this process fill it, and the other one was read from the store.
+        """
         self.generation, self.admission, self.tips = other.generation, other.admission, other.tips
         self.desired, self.index = other.desired, other.index
         self.by_name = other.by_name

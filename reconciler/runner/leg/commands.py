@@ -238,7 +238,7 @@ class Commands:
         return command.watch(Watch(deadline, limits.silence_seconds, limits.grace_seconds), self._log, self._cancel)
 
     def _judge(self, what: str, outcome: Outcome, ok: Collection[int]) -> None:
-        """Raise Halted for an end that no adapter has a say in."""
+        """Raise LegEnded for an end that no adapter has a say in."""
         applying = self.writing and self._job.leg is Leg.APPLY
         fine = outcome.code in ok and not outcome.killed
         if outcome.stop is not None:

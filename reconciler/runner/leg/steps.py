@@ -1,4 +1,8 @@
-"""What happens in a run, in order: read the two tables at the end from top to bottom."""
+"""What happens in a leg, in order: read the tables at the end from top to bottom.
+
+`leg` calls `perform` with the `Work` that it has put together. The first step that fails ends the leg, and the hooks
+for the end of the run follow. A run has the tables `PLAN` and `APPLY`, a task `BEFORE_TASK` and `TASK`.
+"""
 
 from __future__ import annotations
 

@@ -34,6 +34,18 @@ class GitReason(StrEnum):
     DISK_FULL = "DiskFull"
 
 
+FOR_EVERYBODY = frozenset(
+    {
+        GitReason.BRANCH_NOT_FOUND,
+        GitReason.REPOSITORY_EMPTY,
+        GitReason.TAG_NOT_FOUND,
+        GitReason.VERSION_NOT_FOUND,
+        GitReason.REVISION_NOT_FOUND,
+    }
+)
+"""What is wrong with a repository for everybody who looks, and always in the same words."""
+
+
 class GitError(Exception):
     """A failure that its reader can act on. `message` is one line without credentials."""
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 
-from reconciler.loop.desired.fetch import pause
 from reconciler.loop.desired.repositories import CannotFollow
-from reconciler.repeating import Repeating
+from reconciler.repeating import Repeating, pause_after
 from reconciler.store.stored import StoreError
 
 _log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Backoff:
         if self._log_lines.is_due(words):
             _log.error("%s; it will be retried", words, exc_info=details)
         # Only a store that fails is given more and more time: anything else concerns nobody else.
-        seconds = pause(_FIRST, 0 if self.brief is None else self._failures, _LONGEST)
+        seconds = pause_after(0 if self.brief is None else self._failures, _FIRST, _LONGEST)
         self._failures += 1
         return seconds
 

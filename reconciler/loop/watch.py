@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.git.errors import GitError
+from reconciler.git.errors import FOR_EVERYBODY, GitError
 from reconciler.git.mirrors import Remote
 from reconciler.loop.concern import WorkDone
-from reconciler.loop.desired.advance import FOR_EVERYBODY
-from reconciler.loop.desired.fetch import Fetched, Fetcher, pause
+from reconciler.loop.desired.fetch import Fetched, Fetcher
 from reconciler.loop.desired.follower import Follower
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.loop.leading import Leadership
-from reconciler.repeating import Repeating
+from reconciler.repeating import Repeating, pause_after
 from reconciler.store.stored import StoreError
 
 _log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class Watcher:
             self._pass_on()
         elif not asked and self.leadership.leads:
             asked = self.leadership.is_asked()
-        if self._lacking and time.monotonic() - self._looked >= pause(_AGAIN, self._tries, _LONGEST):
+        if self._lacking and time.monotonic() - self._looked >= pause_after(self._tries, _AGAIN, _LONGEST):
             asked = True
             self._tries += 1
         wanted = self.follower.wanted()

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Desired
-from reconciler.git.errors import GitError, GitReason
+from reconciler.git.errors import FOR_EVERYBODY, GitError, GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.git.objects import EntryKind
 from reconciler.git.remote import redact
@@ -362,18 +362,6 @@ class Advancing:
                 documents = in_force.documents if in_force is not None else PlacedDocuments.empty()
                 told = about_halt(documents, before.halted, fresh.halted, fresh.generation, now)
                 transaction.add_announcements(told)
-
-
-FOR_EVERYBODY = frozenset(
-    {
-        GitReason.BRANCH_NOT_FOUND,
-        GitReason.REPOSITORY_EMPTY,
-        GitReason.TAG_NOT_FOUND,
-        GitReason.VERSION_NOT_FOUND,
-        GitReason.REVISION_NOT_FOUND,
-    }
-)
-"""What is wrong with a repository for everybody who looks, and always in the same words."""
 
 
 def _branch(arrived: Arrived | None) -> Revision | GitError | None:

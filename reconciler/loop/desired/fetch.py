@@ -1,9 +1,12 @@
-"""Looks at the remotes: each once, several at a time, less often while one is down."""
+"""Looks at the remotes: each once, several at a time, less often while one is down.
+
+`Watcher` calls `fetch` in a thread, and `next_due` to know how long it may rest. What arrived, or the error, comes as a
+value for each remote; what it means is for `Advancing`.
+"""
 
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,21 +17,10 @@ from reconciler.git.mirrors import Mirrors, Remote
 from reconciler.git.remote import redact
 from reconciler.git.wanted import Arrived
 from reconciler.metrics import Metrics
-from reconciler.repeating import Repeating
+from reconciler.repeating import Repeating, pause_after
 from spaces.model.refs import read_ref
 
 _log = logging.getLogger(__name__)
-
-_JITTER = 0.1
-
-
-def pause(first: float, failures: int, longest: float) -> float:
-    """Return for how many seconds to wait after so many failures in a row: doubled by each, up to `longest`."""
-    seconds: float = min(first * 2 ** min(failures, 16), max(first, longest))
-    # Services that were started together spread out over time.
-    jitter: float = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-    return seconds * jitter
-
 
 Fetched = dict[Remote, Arrived]
 _Key = tuple[str, str, str]
@@ -92,7 +84,7 @@ class Fetcher:
             else:
                 pace.went_well(remote, now)
                 self.metrics.fetched(name, took.get(remote, 0.0), self._since(name))
-            pace.due = time.monotonic() + pause(self.interval, pace.failures, _LONGEST_PAUSE)
+            pace.due = time.monotonic() + pause_after(pace.failures, self.interval, _LONGEST_PAUSE)
         return results
 
     def next_due(self, remotes: Collection[Remote]) -> float:

@@ -10,7 +10,6 @@ import pytest
 from reconciler import repeating
 from reconciler.loop import concern
 from reconciler.loop.concern import Backoff, Concern, WorkDone
-from reconciler.loop.desired import fetch as pace
 from reconciler.loop.desired.repositories import CannotFollow
 from reconciler.store.stored import StoreBusy, StoreError
 from tests.factories import NOW
@@ -29,7 +28,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(repeating, "time", made)
-    monkeypatch.setattr(pace.random, "uniform", lambda _low, _high: 1.0)
+    monkeypatch.setattr(repeating.random, "uniform", lambda _low, _high: 1.0)
     return made
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import repeating
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.mirrors import Remote
 from reconciler.loop.desired import fetch as fetching
@@ -43,7 +44,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(fetching, "time", made)
-    monkeypatch.setattr(fetching.random, "uniform", lambda _low, _high: 1.0)
+    monkeypatch.setattr(repeating.random, "uniform", lambda _low, _high: 1.0)
     return made
 
 

@@ -175,7 +175,17 @@ def _assemble(  # noqa: PLR0917
     engines = Engines(engine, pull)
     unreachable = send_messages(settings, pull, lambda: pools_with_messages(follower.world))
     dispatcher = Dispatcher(
-        store, engines, follower, settings, metrics, holder, tfstate_door, issuer, pull, unsafe, unreachable
+        store=store,
+        engine=engines,
+        follower=follower,
+        settings=settings,
+        metrics=metrics,
+        holder=holder,
+        tfstate_door=tfstate_door,
+        issuer=issuer,
+        pull=pull,
+        unsafe=unsafe,
+        unreachable=unreachable,
     )
     policies = PlanPolicies(store, follower, metrics)
     recorder = Recorder(store, engines, metrics, lambda run: merged_at(follower, run), policies)

@@ -1,4 +1,9 @@
-"""Takes in what was fetched: from new tips to a new generation of the desired state, recorded in one step."""
+"""Takes in what was fetched: from new tips to a new generation of the desired state, recorded in one transaction.
+
+`Follower` calls `advance` with each fetch, in the loop's thread, where this service leads. It follows the configuration
+(`_follow`), then the sources (`_sources`); what changes is one `Changeset`, which `_commit` works out and `_write`
+records. Only what is recorded is taken over by the `World`. An error of a fetch is no failure here: it is told.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +99,7 @@ class Advancing:
         if tip is not None:
             changeset, halted = self._follow(tip, state, now)
         self.halted = halted is not None
-        # Behind the configuration, which may have accepted just now that a history was rewritten.
+        # After the configuration, in which somebody may have accepted just now that a history was rewritten.
         here = changeset.in_force if changeset is not None else self.world.in_force
         tips = self._sources(fetched, configuration, here, now)
         others = self._refused_or_not() | self._recovered_or_untold(fetched, configuration)
@@ -257,7 +262,7 @@ class Advancing:
             return None, halt(state, Reason.HISTORY_REWRITTEN, message, tip, now)
         ends = (before.in_force.revision if before is not None else None, tip)
         if self._too_much is not None and self._too_much[0] == ends:
-            # It costs seconds, and it is the same again.
+            # To find that out takes seconds, and the answer would be the same.
             return None, replace(self._too_much[1], since=state.halted.since if state.halted is not None else now)
         there = [*chain]
         while there and not self._has_config_path(there[-1]):

@@ -1,4 +1,9 @@
-"""The walk along the branch: each commit against its first parent, judged by the rules that were in force before it."""
+"""The walk along the branch: each commit against its first parent, judged by the rules that were in force before it.
+
+`Advancing` calls `Walking.walk` with the commits between the revision in force and the tip, and gets a `Changeset`, a
+halt, or both. `Admitting` does the judging, commit by commit, through `rbac.admission.admit`; a merge that nobody has
+made yet is judged by it as well (`merging`). Nothing here writes to the store.
+"""
 
 from __future__ import annotations
 
@@ -156,8 +161,20 @@ class Admitting:
         if (changed or looked.writes) and self.rules.judges(here.in_force.documents):
             person = self.persons.of(trees.commit(revision), here.in_force.documents, now)
             person = person if beside is None else _nobody_knows(beside)
-        uses = uses_at(trees, revision)
-        commit = Commit(revision, changed, person, *looked, attach, self.check, uses, self.read, self.ask)
+        commit = Commit(
+            revision,
+            changed,
+            person,
+            stacks=looked.stacks,
+            restored=looked.restored,
+            proposed=looked.proposed,
+            writes=looked.writes,
+            attach=attach,
+            check=self.check,
+            uses=uses_at(trees, revision),
+            read=self.read,
+            ask=self.ask,
+        )
         return admit(here, commit, self.rules, now, halting=halting), person
 
 

@@ -1,4 +1,8 @@
-"""Follows the repositories: what is to be fetched, and the way from there to a `World` in step with the store."""
+"""Follows the repositories: what is to be fetched, and the way from there to a `World` in step with the store.
+
+This is the one door to `loop.desired`, and it puts the parts of that together. `Watcher` calls `wanted`, `catch_up` and
+`advance` in the loop's thread; the dispatcher, policies and the API ask about stacks as they are, were or would be.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +129,16 @@ class Follower:
         authors = SourceAuthors(store, places, persons, rules)
         signers = SourceSigners(persons)
         self._advancing = Advancing(
-            store, world, places, walking, generations, about_access, authors, signers, pinning, self.fence
+            store=store,
+            world=world,
+            places=places,
+            walking=walking,
+            generations=generations,
+            about_access=about_access,
+            source_authors=authors,
+            source_signers=signers,
+            pinning=pinning,
+            fence=self.fence,
         )
 
     @property

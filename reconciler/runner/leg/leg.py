@@ -1,4 +1,8 @@
-"""One leg from the job to its report."""
+"""One leg from the job to its report.
+
+The run's own process calls `run_leg` once for each leg (`runner.main`). What every part of the leg needs is put
+together here: log, masker, tokens, tfstate, the tool's own job. What is then done in which order stands in `steps`.
+"""
 
 from __future__ import annotations
 
@@ -96,25 +100,25 @@ def _work(context: Context, backend: TfstateBackend | None) -> Work | End:
     except StepFailed as error:
         return End(Ending.FAILED, EndReason.PLAN_CHANGED, str(error))
     tool_job = ToolJob(
-        job.binary,
-        source,
-        directory.scratch,
-        job.options,
-        job.facts,
-        backend,
-        job.env,
-        job.inputs,
-        job.cli_config,
-        job.destroy,
-        job.check,
-        job.stack,
-        job.secrets,
-        Path(job.cache) if job.cache else None,
-        job.fills_cache,
-        job.refresh,
-        tuple(job.targets),
-        _shared(context),
-        git_access.charts(job.git, seen),
+        binary=job.binary,
+        directory=source,
+        scratch=directory.scratch,
+        options=job.options,
+        facts=job.facts,
+        tfstate=backend,
+        env=job.env,
+        inputs=job.inputs,
+        cli_config=job.cli_config,
+        destroy=job.destroy,
+        check=job.check,
+        stack=job.stack,
+        secrets=job.secrets,
+        cache=Path(job.cache) if job.cache else None,
+        fills_cache=job.fills_cache,
+        refresh=job.refresh,
+        targets=tuple(job.targets),
+        shared=_shared(context),
+        charts=git_access.charts(job.git, seen),
     ).with_variables(commands.files.variables)
     return Work(job, directory, tool(job.tool), tool_job, commands, log, context.masker)
 

@@ -148,7 +148,7 @@ class ServiceClient:
                     _json(answer)
                 yield None if answer.status_code == 204 else answer.iter_bytes()
         except httpx.HTTPError as error:
-            raise Away(type(error).__name__) from None
+            raise _unreachable(error) from None
 
     def save(self, token: str, pieces: Iterator[bytes]) -> None:
         """Send what a plan leaves to its apply; NotSaved where the service cannot keep it."""
@@ -191,7 +191,7 @@ class ServiceClient:
         try:
             return self.client.request(method, path, headers=dict(headers), content=body, timeout=60.0)
         except httpx.HTTPError as error:
-            raise Away(type(error).__name__) from None
+            raise _unreachable(error) from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -217,7 +217,13 @@ class ServiceClient:
         try:
             return self.client.request(method, _PREFIX + path, headers=headers, **more)
         except httpx.HTTPError as error:
-            raise Away(type(error).__name__) from None
+            raise _unreachable(error) from None
+
+
+def _unreachable(error: httpx.HTTPError) -> Away:
+    # Why matters to whoever has just set the worker up: a wrong port, a certificate that nobody trusts.
+    why = " ".join(str(error).split()) or type(error).__name__
+    return Away(f"the service cannot be reached: {why}")
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -65,6 +65,7 @@ def can(  # noqa: PLR0917
         who = caller.subject  # with the groups of their sign-in
     else:
         caller.require(Right.BINDING_READ, where, f"space {space}")
+    _exists(ports, caller, where, ref)
     access = _access(ports, caller, ref, where)
     decision = access.decide(who, what, where)
     ports.metrics.access_decided(str(what), allowed=decision.allowed)
@@ -107,6 +108,7 @@ def who_can(
     """List everyone who may do something in a space, groups and each of their members."""
     what, where = _action(action), SpaceName(space)
     caller.require(Right.BINDING_READ, where, f"space {space}")
+    _exists(ports, caller, where, ref)
     holders = [
         HolderJson(subject=str(holder.subject), because=holder.because)
         for holder in _access(ports, caller, ref, where).who_may(what, where)
@@ -183,6 +185,12 @@ def _access(ports: Ports, caller: Caller, ref: str | None, space: SpaceName | No
     if isinstance(found, str):
         raise invalid("ref", found)
     return found
+
+
+def _exists(ports: Ports, caller: Caller, space: SpaceName, ref: str | None) -> None:
+    """Raise 404 for a space that does not exist, to those who may know which there are."""
+    if ref is None and caller.sees_everything and not ports.tree().exists(space):
+        raise not_found(f"space {space}")
 
 
 def _changed(change: AccessChangeJson) -> str:

@@ -487,6 +487,10 @@ def test_can(
 def test_the_operator_asks_about_everybody(client: Client) -> None:
     answer = client.get(f"{V1}/access/can", subject="rita", action="stack:read", space="production")
     assert answer.json()["allowed"]
+    for question in ({"subject": "rita"}, {}):
+        path = f"{V1}/access/{'can' if question else 'who'}"
+        answer = client.get(path, **question, action="stack:read", space="prodcution")
+        assert (answer.status_code, answer.json()["detail"]) == (404, "there is no space prodcution")
 
 
 @pytest.mark.parametrize(

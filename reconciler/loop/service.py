@@ -24,7 +24,7 @@ from reconciler.loop.desired.seen import Noting
 from reconciler.loop.leading import Leadership
 from reconciler.loop.policies.deliveries import Deliveries
 from reconciler.loop.policies.inquiries import Inquiries
-from reconciler.loop.policies.notification import Notifier
+from reconciler.loop.policies.notification import NotificationPolicies
 from reconciler.loop.policies.push import PushPolicies
 from reconciler.loop.runs.checks import Checks
 from reconciler.loop.runs.dispatch import Dispatcher
@@ -82,7 +82,7 @@ class Loop:
     renewal: Renewal = field(init=False)
     schedules: Schedules = field(init=False)
     rollouts: Rollouts = field(init=False)
-    notifier: Notifier = field(init=False)
+    notices: NotificationPolicies = field(init=False)
     deliveries: Deliveries = field(init=False)
     inquiries: Inquiries = field(init=False)
     retention: Retention = field(init=False)
@@ -120,7 +120,7 @@ class Loop:
         self.renewal = Renewal(engine, dispatcher.issuer)
         self.schedules = Schedules(store)
         self.rollouts = Rollouts(store)
-        self.notifier = Notifier(store, self.follower.world, self.metrics, engine.wake)
+        self.notices = NotificationPolicies(store, self.follower.world, self.metrics, engine.wake)
         remotes = self.follower.remotes
         self.deliveries = Deliveries(
             store, self.follower.world, self.metrics, engine.wake, remotes.secrets, remotes.settings
@@ -206,7 +206,7 @@ class Loop:
             return False
         with self.store.reading() as reading:
             to_do = reading.to_do(now)
-            if to_do.due_stacks or not self.notifier.is_idle(to_do) or not self.deliveries.is_idle(to_do):
+            if to_do.due_stacks or not self.notices.is_idle(to_do) or not self.deliveries.is_idle(to_do):
                 return False
             if not (to_do.schedules or to_do.drift or to_do.rollouts or to_do.queued or to_do.at_work):
                 return True
@@ -243,7 +243,7 @@ class Loop:
                 self.metrics.pass_ended(result, time.monotonic() - started, utc_now())
         self.leadership.close()
         self.inquiries.close()
-        self.notifier.close()
+        self.notices.close()
         self.renewal.close()
         self.deliveries.close()
         self.watcher.close()
@@ -341,7 +341,7 @@ class Loop:
         return _made(self.ends.step(now, known=self.watcher.known))
 
     def _notify(self, now: datetime) -> WorkDone:
-        return _made(self.notifier.step(now, due=self._look(now).notices))
+        return _made(self.notices.step(now, due=self._look(now).notices))
 
     def _deliver(self, now: datetime) -> WorkDone:
         to_do = self._look(now)

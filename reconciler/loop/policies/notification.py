@@ -1,9 +1,10 @@
 """Notification policies: asked about each notice in the outbox, beside the loop; nothing waits for their answer.
 
-The transaction that ends a run, or lets it begin to wait, puts a notice into the outbox of the store. `Notifier` takes
-the notices that somebody wants to know of, asks the policies, writes their answer to log and audit, and removes them.
-A service that stops in between loses nothing: what it had taken is due again when its lease ends. Whoever removes a
-notice is the one who writes about it, and no other service does. Notifiers get notices of their own (`deliveries.py`).
+The transaction that ends a run, or lets it begin to wait, puts a notice into the outbox of the store. The loop calls
+`NotificationPolicies.step`, which takes the notices that are due, asks the policies over their stacks, writes what they
+tell to log and audit, and removes them. A service that stops in between loses nothing: what it had taken is due again
+when its lease ends. Whoever removes a notice is the one who writes about it, and no other service does. Each notifier
+that hears of a notice is given a copy, which `deliveries` sends.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class NoticeQuestion:
 
 
 @dataclass(slots=True)
-class Notifier:
-    """Sends the notices in the outbox."""
+class NotificationPolicies:
+    """Asks the notification policies about the notices in the outbox, and hands each notice on to notifiers."""
 
     store: Store
     world: World

@@ -29,8 +29,8 @@ from reconciler.core.runs import Run, RunEvent, leading
 from reconciler.core.standing import is_current, is_outdated, without_ended_lock
 from reconciler.core.state import StackState, Waits
 from reconciler.core.transition import Transition, new_run, take_step
+from reconciler.loop.runs.next_step import set_going
 from reconciler.loop.runs.rollouts import Turns
-from reconciler.loop.runs.turn import set_going
 from reconciler.runs.audit import log_run
 from reconciler.runs.outputs import relink
 from reconciler.runs.transition import record

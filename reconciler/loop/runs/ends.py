@@ -1,7 +1,7 @@
-"""Takes in the ends of legs: each is judged by policies where they have a say, recorded, and followed by what it means.
+"""Takes in the ends of legs: policies judge them where they have a say, `Recorder` records them, and the run goes on.
 
-The loop calls `collect` to hear of ends, and `step` to move them on. An end is held here until it is recorded: none is
-lost because the database is away. What an end means is decided in `turn`, and recorded by `record`.
+The loop calls `collect` to hear of ends, and `step` to deal with them. An end is held here until it is recorded: none
+is lost because the database is away. What an end means for its run is decided in `next_step`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Ends:
         self._pending.extend(found)
 
     def make_room(self) -> None:
-        """Remove what ended runs left whose ends could not be recorded so far: that may take the room of it."""
+        """Remove what runs left whose ends could not be recorded so far: it may be what fills the disk."""
         self._free(self._pending)
 
     def step(self, now: datetime, *, known: bool) -> bool:

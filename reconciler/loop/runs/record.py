@@ -29,7 +29,7 @@ from reconciler.core.state import Component, Heading, StackState, Waits
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, Engine, LegReport
 from reconciler.loop.policies.plan import PlanPolicies, PlanQuestion, PolicyAnswer
-from reconciler.loop.runs.turn import CHANGED_POLICIES, after_leg, while_it_waits
+from reconciler.loop.runs.next_step import CHANGED_POLICIES, after_leg, while_it_waits
 from reconciler.metrics import Metrics
 from reconciler.runner.tfstate.backlog import pending_requests, unit_of
 from reconciler.runs.audit import log_run

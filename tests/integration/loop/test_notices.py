@@ -14,7 +14,7 @@ import pytest
 from reconciler import operations
 from reconciler.core.runs import RunStatus
 from reconciler.loop.policies import notification
-from reconciler.loop.policies.notification import ATTEMPTS, Notifier
+from reconciler.loop.policies.notification import ATTEMPTS, NotificationPolicies
 from reconciler.loop.service import utc_now
 from tests.e2e.station import Repo, a_script, eventually
 from tests.integration.loop.machine import Machine
@@ -36,13 +36,13 @@ def left(machine: Machine) -> int:
 
 
 def send(machine: Machine, now: datetime) -> None:
-    """Let the notifier of a service do all that it would do at this time."""
-    notifier, store = machine.service.loop.notifier, machine.service.store
+    """Let the notification policies of a service be asked all that they would be asked at this time."""
+    notices, store = machine.service.loop.notices, machine.service.store
 
     def sent() -> bool:
-        notifier.step(now)
+        notices.step(now)
         with store.reading() as reading:
-            return notifier.is_idle(reading.to_do(now))
+            return notices.is_idle(reading.to_do(now))
 
     eventually(sent)
 
@@ -96,8 +96,8 @@ def test_a_service_that_stops_loses_nothing(
 ) -> None:
     repo.commit({"p.yaml": POLICY, "a.yaml": a_script("a", "exit 1")})
     with monkeypatch.context() as patched:
-        patched.setattr(Notifier, "step", lambda *_, **__: False)
-        patched.setattr(Notifier, "is_idle", lambda *_: True)
+        patched.setattr(NotificationPolicies, "step", lambda *_, **__: False)
+        patched.setattr(NotificationPolicies, "is_idle", lambda *_: True)
         machine.reconcile()
     then = utc_now()
     with machine.service.store.writing() as transaction:
@@ -161,7 +161,7 @@ def test_a_notifier_that_fails_keeps_no_run_back(repo: Repo, machine: Machine, m
     loop = machine.service.loop
     with ThreadPoolExecutor(1) as pool:
         with monkeypatch.context() as patched:
-            patched.setattr(Notifier, "_due", fail)
+            patched.setattr(NotificationPolicies, "_due", fail)
             running = pool.submit(loop.run)
             eventually(lambda: machine.look().sync == {"root/a": "Synced"})
             repo.commit({"b.yaml": a_script("b", "true")})
@@ -180,8 +180,8 @@ def test_of_two_services_on_one_database_one_sends_each_notice(
     names = [f"s{number}" for number in range(12)]
     repo.commit({"p.yaml": POLICY, **{f"{name}.yaml": a_script(name, "exit 1") for name in names}})
     with monkeypatch.context() as patched:
-        patched.setattr(Notifier, "step", lambda *_, **__: False)
-        patched.setattr(Notifier, "is_idle", lambda *_: True)
+        patched.setattr(NotificationPolicies, "step", lambda *_, **__: False)
+        patched.setattr(NotificationPolicies, "is_idle", lambda *_: True)
         one.reconcile()
         two.reconcile()
     assert (told(one), left(one)) == ([], 12)

@@ -16,7 +16,7 @@ from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.state import Component, ConditionType, Observed, StackLock, StackState, Sync
 from reconciler.core.verdicts import Judgement
 from reconciler.engine.base import Ending, LegReport
-from reconciler.loop.runs.turn import after_leg
+from reconciler.loop.runs.next_step import after_leg
 from spaces.effective.windows import Freeze
 from spaces.model.drift import Drift, Repair
 from spaces.names import SpaceName

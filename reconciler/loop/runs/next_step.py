@@ -1,4 +1,4 @@
-"""The turn that a run takes when a leg ends, or when its policies were asked again: pure.
+"""The step that a run takes when a leg ends, or when its policies were asked again: pure.
 
 `runs.record` calls these with a report and the judgement of the policies. They return an event, with the fields of the
 run that it brings; `reconciler.runs.transition` then lets the run take that step.
@@ -18,7 +18,7 @@ from reconciler.core.state import Waits
 from reconciler.core.verdicts import Judgement, Ruling
 from reconciler.engine.base import Ending, LegReport
 
-Turn = tuple[RunEvent, dict[str, Any]]
+NextStep = tuple[RunEvent, dict[str, Any]]
 """An event, and the fields of the run that come with it."""
 
 CHANGED_POLICIES = "the policies over the stack have changed"
@@ -37,7 +37,7 @@ def after_leg(  # noqa: PLR0911
     current: bool,
     suspended: bool,
     held_back: bool = False,
-) -> Turn:
+) -> NextStep:
     """Return what the end of a leg means for its run.
 
     `current`: the run is still for what is desired. `waits`: a stack that it depends on is not settled any more.
@@ -69,13 +69,13 @@ def after_leg(  # noqa: PLR0911
             assert_never(report.ending)
 
 
-def _after_check(run: Run, report: LegReport, *, current: bool) -> Turn:
+def _after_check(run: Run, report: LegReport, *, current: bool) -> NextStep:
     if run.cancel_requested:
         return RunEvent.CANCEL, {"message": report.message}
     return (RunEvent.OBSERVE, {}) if current else _superseded(None, current=False)
 
 
-def _after_apply(report: LegReport) -> Turn:
+def _after_apply(report: LegReport) -> NextStep:
     match report.ending:
         case Ending.SUCCEEDED:
             return RunEvent.SUCCEED, {"message": report.message}
@@ -87,7 +87,7 @@ def _after_apply(report: LegReport) -> Turn:
             assert_never(report.ending)
 
 
-def _superseded(waits: Waits | None, *, current: bool) -> Turn:
+def _superseded(waits: Waits | None, *, current: bool) -> NextStep:
     depends = current and waits is not None
     return RunEvent.SUPERSEDE, {
         "message": "a stack that it depends on is out of sync" if depends else "the desired configuration has changed"
@@ -96,7 +96,7 @@ def _superseded(waits: Waits | None, *, current: bool) -> Turn:
 
 def _after_plan(
     run: Run, report: LegReport, judgement: Judgement | None, waits: Waits | None, *, current: bool, suspended: bool
-) -> Turn:
+) -> NextStep:
     if _finds_nothing(report):
         return RunEvent.FOUND_NOTHING, {"message": report.message}
     if run.cancel_requested:
@@ -112,7 +112,7 @@ def _finds_nothing(report: LegReport) -> bool:
 
 def _after_proposal(
     run: Run, report: LegReport, judgement: Judgement | None, waits: Waits | None, *, current: bool, held_back: bool
-) -> Turn:
+) -> NextStep:
     """Return what comes after the plan of a proposal: it ends with it, whatever its policies say."""
     if run.cancel_requested:
         return RunEvent.CANCEL, {"message": report.message}
@@ -133,7 +133,7 @@ def _after_proposal(
     return RunEvent.PROPOSE, {"message": message}
 
 
-def _by_its_policies(run: Run, report: LegReport, judgement: Judgement | None, *, suspended: bool) -> Turn:
+def _by_its_policies(run: Run, report: LegReport, judgement: Judgement | None, *, suspended: bool) -> NextStep:
     """Return what comes after a plan that still counts. A guarded run never goes on without its policies' answer."""
     if run.is_guarded and judgement is None:
         return RunEvent.FAIL, {"reason": Reason.PLAN_OUTDATED, "message": CHANGED_POLICIES}
@@ -151,7 +151,7 @@ def _by_its_policies(run: Run, report: LegReport, judgement: Judgement | None, *
     return RunEvent.PROCEED, {"message": "applies the saved plan"}
 
 
-def while_it_waits(run: Run, judgement: Judgement, window: Frozen | None = None, *, suspended: bool) -> Turn:
+def while_it_waits(run: Run, judgement: Judgement, window: Frozen | None = None, *, suspended: bool) -> NextStep:
     """Return what becomes of a run that waits, once its policies were asked again. `window` as for `after_leg`."""
     event, changes = _once_judged(run, judgement, suspended=suspended)
     if event is RunEvent.PROCEED and window is not None:
@@ -163,7 +163,7 @@ def _until_it_ends(window: Frozen) -> dict[str, Any]:
     return {"reason": Reason.FROZEN, "message": f"it goes on by itself: {window}", "frozen": True}
 
 
-def _once_judged(run: Run, judgement: Judgement, *, suspended: bool) -> Turn:
+def _once_judged(run: Run, judgement: Judgement, *, suspended: bool) -> NextStep:
     match judgement.ruling:
         case Ruling.DENIED | Ruling.REJECTED:
             return RunEvent.DISCARD, {"reason": AGAINST[judgement.ruling], "message": judgement.message}

@@ -11,7 +11,7 @@ from reconciler.core.phases import Leg, Phase
 from reconciler.core.results import Planned
 from reconciler.core.runs import TRANSITIONS, ProposedRef, RunEvent, RunKind, RunStatus
 from reconciler.engine.base import Ending, LegReport
-from reconciler.loop.runs.turn import after_leg
+from reconciler.loop.runs.next_step import after_leg
 from tests.factories import a_fingerprint, a_run
 
 CHANGES, NOTHING = Planned(has_changes=True), Planned(has_changes=False)

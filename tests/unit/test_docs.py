@@ -1,5 +1,6 @@
 """What exists is named in the docs, and what the docs name exists."""
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -118,6 +119,21 @@ def test_folders_are_in_the_architecture():
 def test_the_architecture_names_no_folder_that_does_not_exist():
     named = {word for word in _coded("architecture.md") if re.fullmatch(r"[\w/]+/", word)}
     assert [name for name in sorted(named) if not (ROOT / name).is_dir()] == []
+
+
+def _is_there(path, name):
+    """Whether a module has a function, a class, or a method of one."""
+    found = next((each for each in (ROOT / path, ROOT / "reconciler" / path) if each.exists()), None)
+    nodes = [ast.parse(found.read_text())] if found is not None else []
+    for part in name.split("."):
+        nodes = [each for node in nodes for each in node.body if getattr(each, "name", None) == part]
+    return bool(nodes)
+
+
+def test_the_way_of_a_commit_goes_through_what_exists():
+    named = re.findall(r"`([\w/]+\.py):([\w.]+)`", (DOCS / "architecture.md").read_text())
+    assert len(named) > 20
+    assert [f"{path}:{name}" for path, name in named if not _is_there(path, name)] == []
 
 
 def _leads_somewhere(page, target):

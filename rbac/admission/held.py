@@ -1,4 +1,8 @@
-"""Changes that are not in force, as people see them: listed, shown, approved."""
+"""Changes that are not in force, as people see them: listed, shown, approved.
+
+`entries` makes one of each held document, and `sources` of each stack whose files are held. The store keeps them for
+whoever asks; admission itself goes on from the entries.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,10 @@ class Wrong(NamedTuple):
 
 @dataclass(slots=True)
 class Rights:
-    """Objects to what its persons have no right to, where access counts, and to what policies over documents deny."""
+    """Objects to what its persons have no right to, where access counts, and to what policies over documents deny.
+
+    `Settling` gives it to the `Step`: itself as `Step.objections`, and `denied` as `Step.denials`.
+    """
 
     access: Access
     persons: Persons

@@ -1,4 +1,8 @@
-"""Desired against applied: which components differ, and what in them, in words."""
+"""Desired against applied: which components differ, and what in them, in words.
+
+Asked when a generation is recorded (`loop.desired.record`), when the outputs of other stacks change (`runs.outputs`),
+and about what is not in force (`proposals`, `loop.preview`). `conditions.assess` keeps the answer as `StackState.why`.
+"""
 
 from __future__ import annotations
 

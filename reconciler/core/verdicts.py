@@ -1,4 +1,8 @@
-"""What policies said of a run, and what follows from it: pure, from the engine's answers to one ruling."""
+"""What policies said of a run, and what follows from it: pure, from the answers of Rego to one ruling.
+
+`policies.evaluation` reads each answer as a `Verdict`. `loop.policies` makes a `Judgement` of all verdicts over a plan,
+and `loop.runs.next_step` does what its `ruling` says; `heading` and `notices` are for pushes and notifications.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The protocol of engines. An engine only starts and watches processes; the store decides who runs what."""
+"""The protocol of engines. An engine only starts and watches processes; the store decides who runs what.
+
+`Dispatcher` starts legs, `Leases` adopts those of an earlier process, and `Ends` collects the reports. The loop is
+given `Engines`, which passes each call on to `LocalEngine` or `PullEngine`. What orders and reports are made of is
+defined in `runner.contract.job`, and named here as well for those who speak with an engine.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The ends of legs that left no record: how each one is reported."""
+"""The ends of legs whose process is gone: the report that it recorded, or what can be said without one.
+
+The engines make these reports; to the loop they are like any other. `LegId` names a leg wherever engines speak of one.
+"""
 
 from __future__ import annotations
 

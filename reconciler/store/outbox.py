@@ -30,6 +30,7 @@ _ENTRIES = (
     .order_by(outbox.c.id)
 )
 FOR_A_RECEIVER = outbox.c.id.like("% % %")
+"""A copy for one notifier: its id is `run status receiver`, and that of the notice itself `run status`."""
 _DUE = _ENTRIES.where(outbox.c.due_at <= bindparam("now"), ~FOR_A_RECEIVER).limit(bindparam("most"))
 _DELIVERIES = (
     _ENTRIES.where(outbox.c.due_at <= bindparam("now"), FOR_A_RECEIVER)

@@ -33,7 +33,10 @@ Objections: TypeAlias = Callable[["Step", Trial], list[Objection]]
 
 @dataclass(slots=True)
 class Step:
-    """The search. `held` starts with what is held before anything is tried, and ends as all that is."""
+    """The search. `held` starts with what is held before anything is tried, and ends as all that is.
+
+    A service makes one in `rbac.admission.settling`, with the rights of people as `objections`.
+    """
 
     before: Catalog
     files: Mapping[str, ChangedFile]

@@ -89,7 +89,10 @@ class Follower:
     check: CheckRego = check_rego
     ask: AskConfig = ask_config
     fence: Callable[[Transaction], None] = lambda _: None
-    """Is called at the end of every transaction that writes what is in force; raises CannotFollow to undo it."""
+    """Is called at the end of every transaction that writes what is in force; raises CannotFollow to undo it.
+
+    In a service it is `Leadership.check`.
+    """
     world: World = field(default_factory=World)
     _outside: tuple[InForce, list[ResolvedSource]] | None = None
     """The sources outside the configuration repository, and the configuration that names them."""

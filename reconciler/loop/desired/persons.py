@@ -1,4 +1,8 @@
-"""Whose commits are: by verified signatures or by addresses, as the settings say."""
+"""Whose commits are: by verified signatures or by addresses, as the settings say.
+
+`Admitting` asks `of` for each commit of the configuration that changes something. `SourceAuthors` and `SourceSigners`
+ask `authors` for commits of source repositories. Which key or address is whose is decided in `rbac.identity`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where configuration and sources are read: the mirrors of the repositories, and the revisions that count."""
+"""Where configuration and sources are read: the mirrors of the repositories, and the revisions that count.
+
+All of `loop.desired` finds Git's objects through `Places`. `Remotes` says how a repository is reached, for the fetch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Brings a `World` to the generation that the store is at: after a start, and when another service was first."""
+"""Brings a `World` to the generation that the store is at: after a start, and when another service was first.
+
+`Follower` calls `catch_up` before it takes anything in. Nothing is judged again: what is in force is what was recorded.
+A database that was restored from a backup is another matter (`seen`).
+"""
 
 from __future__ import annotations
 

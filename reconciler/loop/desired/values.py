@@ -1,4 +1,8 @@
-"""Opens the values that a run gets: secrets are read at last when its job is built, and go no other way than there."""
+"""Opens the values that a run gets: its secrets are read only when its job is built, and go into nothing but the job.
+
+The dispatcher calls `open_values` when it starts a leg. `Places.check` asks the other functions beforehand, for what
+would keep a run from getting its values.
+"""
 
 from __future__ import annotations
 

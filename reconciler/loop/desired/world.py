@@ -1,4 +1,8 @@
-"""What this process knows of the configuration at one generation, and the desired state of every stack in it."""
+"""What this process knows of the configuration at one generation, and the desired state of every stack in it.
+
+`Follower` owns the one `World` of a process. `Generations` and `CatchingUp` fill it by `desire`, in the loop's thread;
+the dispatcher, the policies and the API read it. What it holds is in the store as well, or can be read again from Git.
+"""
 
 from __future__ import annotations
 

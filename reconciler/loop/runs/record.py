@@ -49,7 +49,7 @@ _SMALL_LOG = 64 * 1024
 """Up to how many bytes a log is stored in one transaction with others."""
 
 CommitTime = Callable[[Run], float | None]
-"""When what a run applies was committed, in seconds of UTC; None: no commit caused the run."""
+"""When what a run applies was committed, in seconds of UTC; None: no commit caused the run. See `desired.merged`."""
 
 
 @dataclass(frozen=True, slots=True)

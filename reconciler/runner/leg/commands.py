@@ -1,4 +1,7 @@
-"""Runs commands for adapters and hooks, each in the sandbox, and says in what way one went wrong."""
+"""Runs commands for adapters and hooks, each in the sandbox, and says in what way one went wrong.
+
+`leg` makes the one `Commands` of a leg. `steps` runs hooks by it, and gives its `do` to the adapter of the tool.
+"""
 
 from __future__ import annotations
 

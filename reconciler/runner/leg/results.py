@@ -1,8 +1,14 @@
-"""What a run found and left behind, without the secrets that it was given."""
+"""What a run found and left behind, without the secrets that it was given.
+
+`steps` masks what a plan found, and `leg` what an apply left, before either goes into a record. `digest` is over the
+recorded plan and the files of the saved one: it binds the apply to what somebody saw.
+"""
 
 from __future__ import annotations
 
 import os
+
+# hashlib would load OpenSSL as well, and the runner does without it.
 from _blake2 import blake2b
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from celery.worker import WorkController, state
+from celery.worker.consumer import Consumer
 
 from reconciler.core.phases import Leg
 from reconciler.engine.celery_broker import TASK, make_app, message_of, queue_name, queue_of
@@ -21,6 +23,8 @@ from reconciler.engine.ends import LegId
 _log = logging.getLogger(__name__)
 
 _RUN = re.compile(r"[0-9a-z]{26}")
+_PAUSE = 1.0
+"""Seconds before messages are read again after something else was in the queue."""
 _MOST_ROUNDS = 30
 """How often a message is put back for another worker. After that the service sends another one, if it has to."""
 
@@ -47,20 +51,31 @@ class Messages:
             # Every message would be a line or two, and what comes of a leg is logged anyway.
             logging.getLogger(chatty).setLevel(logging.WARNING)
         app.task(name=TASK, bind=True, ignore_result=True)(read)
-        self._worker: WorkController = app.WorkController(
-            pool_cls="threads",
-            concurrency=1,
-            hostname=f"{worker}@{pool.replace('/', '.')}",
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-        )
-        self._thread = threading.Thread(target=self._worker.start, name="messages", daemon=True)
+        self._hostname = f"{worker}@{pool.replace('/', '.')}"
+        self._thread = threading.Thread(target=self._read, name="messages", daemon=True)
 
     def start(self) -> None:
         """Read messages from now on, as soon as the broker can be reached."""
         state.should_stop = state.should_terminate = None
         self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            worker: WorkController = self._app.WorkController(
+                pool_cls="threads",
+                consumer_cls=_Consumer,
+                concurrency=1,
+                hostname=self._hostname,
+                without_gossip=True,
+                without_mingle=True,
+                without_heartbeat=True,
+            )
+            worker.start()
+            if state.should_stop is not None or state.should_terminate is not None:
+                return
+            # What is no message at all ends Celery's part, and is gone by then: whoever wrote it stops no worker by it.
+            _log.warning("reading the queue %s failed, as the log says just before: it is read on", self._queue.name)
+            time.sleep(_PAUSE)
 
     def stop(self, seconds: float) -> None:
         """Read no more messages, and wait up to some seconds until that is so."""
@@ -71,6 +86,26 @@ class Messages:
     def ended(self) -> bool:
         """Whether no messages are read any more."""
         return not self._thread.is_alive()
+
+
+class _Consumer(Consumer):  # type: ignore[misc]
+    """Refuses a message that Celery cannot make a task of. Otherwise it ended the worker, and then the next one."""
+
+    def update_strategies(self) -> None:
+        """Work out how messages about each task are read."""
+        super().update_strategies()
+        for name, strategy in list(self.strategies.items()):
+            self.strategies[name] = self._careful(strategy)
+
+    def _careful(self, strategy: Callable[..., None]) -> Callable[..., None]:
+        def read(message: Any, *more: Any) -> None:
+            try:
+                strategy(message, *more)
+            except Exception:  # noqa: BLE001 - anybody may have written the message
+                _log.warning("a message in the queue is none of a service: somebody else uses this queue")
+                message.reject_log_error(_log, self.connection_errors)
+
+        return read
 
 
 def _leg_of(run: object, attempt: object, leg: object) -> LegId | None:

@@ -70,7 +70,10 @@ def test_a_run_goes_over_redis_with_no_secret_in_it_and_a_message_that_comes_aga
             assert [(args, kwargs) for args, kwargs, _ in bodies] == [([], each) for each in said]
             for message in messages * 2:
                 redis.ask("LPUSH", QUEUE, json.dumps(message))
-            redis.ask("LPUSH", QUEUE, json.dumps(messages[0] | {"body": base64.b64encode(b"[[], {}, {}]").decode()}))
+            # Nor does a message of another shape end the worker, nor what is none at all.
+            for body in (b"[]", b"[[], {}, {}]"):
+                redis.ask("LPUSH", QUEUE, json.dumps(messages[0] | {"body": base64.b64encode(body).decode()}))
+                redis.ask("LPUSH", QUEUE, "garbage")
             eventually(lambda: redis.ask("LLEN", QUEUE) == "0" and "names no leg" in worker.log.read_text())
             assert worker.stop() == 0
             assert worker.leftovers() == []

@@ -145,6 +145,8 @@ class StepFailed(Exception):
 
     left: Applied | None = None
     """What an apply that failed has left, where its adapter can find out."""
+    silent = False
+    """Whether the command itself printed nothing that begins like an error."""
 
     def __init__(self, message: str, code: int | None = None, reason: str | None = None) -> None:
         super().__init__(message)

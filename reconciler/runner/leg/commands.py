@@ -153,7 +153,9 @@ class Commands:
             if apart is not None:
                 self._log.say(self.phase, f"{what} ended with exit code {outcome.code}; the run goes on without it")
                 return outcome.code
-            raise StepFailed(self._failed(what, outcome.code), outcome.code)
+            failed = StepFailed(self._failed(what, outcome.code), outcome.code)
+            failed.silent = self._log.hearing.error is None
+            raise failed
         return outcome.code
 
     def hook(self, hook: Hook, at: str, env: Mapping[str, str] | None = None) -> Mapping[str, str]:

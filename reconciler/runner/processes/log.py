@@ -15,6 +15,8 @@ _ERROR = re.compile(
     r"^[ \t│]*("
     r"(?:[Ee]rror: (?!(?:update|preview|refresh|destroy) failed$|Resource monitor has terminated|Traceback \()|"
     r"ERROR! |\[ERROR\]: |"
+    # ansible-galaxy's: its error is only what to do about it
+    r"\[WARNING\]: - \S+ was NOT installed successfully: |"
     # what ends a traceback of Python, in Pulumi's diagnostics for example
     r"[A-Za-z_][\w.]*(?:Error|Exception): |"
     # kubectl's own, which also hands on what the API server says

@@ -98,7 +98,10 @@ class Pulumi:
                 if there.urns:
                     do((job.binary, "destroy", *words, *_targets(there)), env=env)
             else:
-                do((job.binary, "up", *words, "--refresh", "--plan", str(_plan_path(job))), env=env)
+                try:
+                    do((job.binary, "up", *words, "--refresh", "--plan", str(_plan_path(job))), env=env)
+                except StepFailed as failed:
+                    raise _explained(failed) from None
         return Applied(resources=()) if job.destroy else _left(job, do, kept)
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:
@@ -110,6 +113,18 @@ class Pulumi:
     def plan_files(self, job: ToolJob) -> Sequence[Path]:
         """Name the saved plan."""
         return (_plan_path(job),)
+
+
+def _explained(failed: StepFailed) -> StepFailed:
+    """Return why an update failed, also where Pulumi printed nothing of it.
+
+    It ends so where the stack's outputs came out other than its plan has them, for example because a provider's preview
+    takes the inputs for the outputs. Everything is made by then.
+    """
+    if not failed.silent:
+        return failed
+    likely = "pulumi gave no reason, as when an output of the stack is not what the preview foresaw; a retry plans anew"
+    return StepFailed(f"{likely} ({failed})", failed.code)
 
 
 def _environment(job: ToolJob) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from reconciler.core.results import Action, Applied, Output, OutputChange, Planned, Resource, ResourceChange
 from reconciler.tools.base import StepFailed
 from reconciler.tools.files import shape_of
-from reconciler.tools.veil import MASK
+from reconciler.tools.veil import MASK, UNKNOWN
 
 ROOT = "pulumi:pulumi:Stack"
 """The type of the resource that stands for the stack itself, and has its outputs."""
@@ -19,6 +19,18 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which Pulumi marks values that are no plain ones."""
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - Pulumi's mark, no secret
 _PRINTED_SECRET = "[secret]"  # noqa: S105 - what Pulumi prints in a secret's place
+_NOT_YET_KNOWN = frozenset(
+    {
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    }
+)
+"""What Pulumi writes in the place of a value that only the update will know: one for each type of value."""
 _PROVIDERS = "pulumi:providers:"
 _INTERNAL = "__"
 """Begins the names of properties that a provider keeps for itself."""
@@ -190,7 +202,7 @@ def _output_changes(plan: Mapping[str, Any]) -> Iterator[OutputChange]:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value without secrets, and without what a provider keeps for itself."""
+    """Return a value without secrets and what a provider keeps for itself; what is not known yet is said to be so."""
     if _is_secret(value):
         return MASK
     match value:
@@ -198,6 +210,8 @@ def _shown(value: Any) -> Any:
             return {name: _shown(item) for name, item in value.items() if not name.startswith(_INTERNAL)}
         case list():
             return [_shown(item) for item in value]
+        case str() if value in _NOT_YET_KNOWN:
+            return UNKNOWN
         case _:
             return value
 

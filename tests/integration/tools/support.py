@@ -55,7 +55,9 @@ class RecordingDo:
             stdout.write_bytes(done.stdout)
         self.printed += done.stderr.decode()
         if done.returncode not in ok:
-            raise StepFailed(f"{Path(argv[0]).name} exited with {done.returncode}", done.returncode)
+            failed = StepFailed(f"{Path(argv[0]).name} exited with {done.returncode}", done.returncode)
+            failed.silent = b"error: " not in (done.stdout or b"") + done.stderr
+            raise failed
         return done.returncode
 
 

@@ -161,7 +161,7 @@ class Holders(ResourceProvider):
     def create(self, inputs):
         if inputs["text"] == "broken":
             raise Exception("out of luck")
-        return CreateResult(inputs["text"], inputs)
+        return CreateResult(inputs["text"], {"text": inputs["text"].removeprefix("not ")})
 
 
 class Holder(Resource):
@@ -194,6 +194,18 @@ def test_a_program_that_throws_is_the_reason(place: Any, python: Any) -> None:
     with pytest.raises(StepFailed):
         rounds(place, python("Holder('one', 'broken')"))
     assert "out of luck" in place.do.printed
+
+
+def test_an_output_that_the_preview_could_not_foresee_or_foresaw_wrongly(place: Any, python: Any) -> None:
+    work = python("one = Holder('one', 'not 1')", "pulumi.export('id', one.id)", "pulumi.export('text', one.text)")
+    it = tool("pulumi")
+    it.init(work, place.do)
+    foreseen = {each.name: each.after for each in it.plan(work, place.do).outputs}
+    assert foreseen == {"id": "(known after apply)", "text": "not 1"}
+    with pytest.raises(StepFailed, match="not what the preview foresaw"):
+        it.apply(work, place.do)
+    _, applied = rounds(place, work)
+    assert {each.name: each.value for each in applied.outputs} == {"id": "not 1", "text": "1"}
 
 
 def test_a_destruction_is_held_to_what_its_plan_names(place: Any, python: Any) -> None:

@@ -17,6 +17,11 @@ from reconciler.runner.processes.log import Hearing
         pytest.param(["│ Error: boxed\n".encode()], "Error: boxed", id="in a box"),
         pytest.param([b"ERROR! no playbook\n"], "ERROR! no playbook", id="ansible's"),
         pytest.param([b"[ERROR]: no host\n"], "[ERROR]: no host", id="ansible's of today"),
+        pytest.param(
+            [b"[WARNING]: - x.y was NOT installed successfully: no\n[ERROR]: - you can use --ignore-errors\n"],
+            "[WARNING]: - x.y was NOT installed successfully: no",
+            id="ansible-galaxy's",
+        ),
         pytest.param([b"error: no manifest\n"], "error: no manifest", id="kubectl's"),
         pytest.param(
             [b"Error from server (NotFound): no namespace\n"],

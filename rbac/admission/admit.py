@@ -122,7 +122,7 @@ class Admission:
 
     @property
     def pins(self) -> Mapping[StackId, Revision]:
-        """The revision at which the files of a stack stay."""
+        """The revision at which the files of a stack stay, because its source is held. What people pin is elsewhere."""
         return {stack: each.pin for stack, each in self.sources.items() if each.pin is not None}
 
 

@@ -19,7 +19,7 @@ from rbac.admission.objections import Rights, Wrong
 from rbac.admission.proposal import Proposal, State
 from spaces.catalog import YAML, is_space_file
 from spaces.composition.changed_file import ChangedFile, Unit
-from spaces.composition.faults import left
+from spaces.composition.faults import tell_left
 from spaces.composition.holds import Because, Hold, Objection, name_of
 from spaces.composition.step import Objections, Step
 from spaces.composition.trial import Trial
@@ -104,7 +104,9 @@ class Settling:
             woken.update(self.proposal.files)
         if any(ref.kind is Kind.SPACE for ref in trial.refs):
             woken.add(SPACES)
-        return State(trial.after, held, frozenset(touched), frozenset(woken), (*left(step, trial), *self._warned()))
+        return State(
+            trial.after, held, frozenset(touched), frozenset(woken), (*tell_left(step, trial), *self._warned())
+        )
 
     def _warned(self) -> Iterator[Diagnostic]:
         for told in self.rights.documents.warnings.values():
@@ -121,17 +123,17 @@ class Settling:
         hold, values, missing, message = self._why(step, trial, unit, change, old, whole)
         authors = {*values.values()}
         return Entry(
-            unit,
-            change.ref,
-            change.verb,
-            replace(hold, objection=None, told=() if hold.because is Because.NO_RIGHT else hold.told),
-            {"": authors.pop()} if len(authors) == 1 else values,
-            mark(file.text(unit.key)),
-            file.space(unit.key),
-            old.at if old is not None else self.proposal.revision if step.was(unit) is not None else None,
-            missing,
-            message,
-            old.renewed if old is not None else Revision(""),
+            unit=unit,
+            ref=change.ref,
+            verb=change.verb,
+            hold=replace(hold, objection=None, told=() if hold.because is Because.NO_RIGHT else hold.told),
+            values={"": authors.pop()} if len(authors) == 1 else values,
+            mark=mark(file.text(unit.key)),
+            space=file.space(unit.key),
+            at=old.at if old is not None else self.proposal.revision if step.was(unit) is not None else None,
+            missing=missing,
+            message=message,
+            renewed=old.renewed if old is not None else Revision(""),
         )
 
     def _why(  # noqa: PLR0917

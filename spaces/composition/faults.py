@@ -148,7 +148,7 @@ def _position(step: Step, unit: Unit) -> Position:
     return Position(unit.path, step.files[unit.path].line(unit.key))
 
 
-def left(step: Step, trial: Trial) -> Iterator[Diagnostic]:
+def tell_left(step: Step, trial: Trial) -> Iterator[Diagnostic]:
     """Warn about documents that leave because their file, which is still there, holds nothing of ours any more."""
     gone = {change.ref for change in trial.changes if change.verb is Verb.DELETE}
     for path in sorted(step.files) if gone else ():

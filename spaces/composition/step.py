@@ -57,12 +57,12 @@ class Step:
     """Other files that cannot be read."""
     carried: Mapping[Unit, Unit] = field(default_factory=dict)
     """Held documents that lie elsewhere now, each with where it lay: what is in force of it goes along."""
-    _parsed: dict[tuple[str, bytes, bool], ParsedFile] = field(default_factory=dict)
-    _held_by_path: dict[str, set[Unit]] = field(default_factory=dict)
     denials: Objections = lambda _step, _trial: []
     """Returns what policies deny of the changes that nothing else is against."""
     hiding: frozenset[Unit] = frozenset()
     """Proposed documents that may be any document."""
+    _parsed: dict[tuple[str, bytes, bool], ParsedFile] = field(default_factory=dict)
+    _held_by_path: dict[str, set[Unit]] = field(default_factory=dict)
 
     def run(self) -> Trial:
         """Find what can come into force; return the last trial."""

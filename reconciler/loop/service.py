@@ -27,6 +27,7 @@ from reconciler.loop.policies.inquiries import Inquiries
 from reconciler.loop.policies.notification import NotificationPolicies
 from reconciler.loop.policies.push import PushPolicies
 from reconciler.loop.runs.checks import Checks
+from reconciler.loop.runs.decisions import Decisions
 from reconciler.loop.runs.dispatch import Dispatcher
 from reconciler.loop.runs.ends import Ends
 from reconciler.loop.runs.leases import Leases
@@ -34,7 +35,6 @@ from reconciler.loop.runs.record import Recorder
 from reconciler.loop.runs.renewal import Renewal
 from reconciler.loop.runs.retention import Retention
 from reconciler.loop.runs.rollouts import Rollouts
-from reconciler.loop.runs.schedule import Scheduler
 from reconciler.loop.runs.schedules import Schedules
 from reconciler.loop.watch import Watcher
 from reconciler.metrics import FAILURE, HALTED, SUCCESS, Metrics
@@ -50,6 +50,9 @@ _SOON = 0.2
 
 Watching = Callable[[Run], None]
 """Is called with every run that changed, to show progress."""
+
+Attempt = Callable[[Concern, datetime], tuple[WorkDone, Exception | None]]
+"""Takes up one concern: returns what it did, and its failure, after which only `Concern.attempt` makes a pause."""
 
 
 def utc_now() -> datetime:
@@ -75,7 +78,7 @@ class Loop:
     leadership: Leadership
     watching: Watching = _nobody
     watcher: Watcher = field(init=False)
-    scheduler: Scheduler = field(init=False)
+    decisions: Decisions = field(init=False)
     ends: Ends = field(init=False)
     leases: Leases = field(init=False)
     checks: Checks = field(init=False)
@@ -88,6 +91,7 @@ class Loop:
     retention: Retention = field(init=False)
     noting: Noting = field(init=False)
     _watch: Concern = field(init=False)
+    """The repositories: the first concern of a pass of `run`. A single pass looks at them by `look`."""
     _recording: Concern = field(init=False)
     concerns: tuple[Concern, ...] = field(init=False)
     """In the order of a pass. Between those that act and those that record, the loop waits for a leg to end."""
@@ -109,7 +113,7 @@ class Loop:
         self.inquiries = Inquiries(engine.wake)
         pushes = PushPolicies(store, self.follower, self.metrics)
         self.watcher = Watcher(self.follower, self.fetcher, self.leadership, engine.wake, utc_now)
-        self.scheduler = Scheduler(
+        self.decisions = Decisions(
             store, engine, dispatcher, recorder, pushes, self.inquiries, self.holder, self._changed
         )
         self.ends = Ends(engine, dispatcher, recorder, self.inquiries, self._changed)
@@ -289,7 +293,7 @@ class Loop:
             failure = failure or failed
         return made, failure
 
-    def _look(self, now: datetime) -> ToDo:
+    def _work(self, now: datetime) -> ToDo:
         """Return what there is to do in the store, asked once until something happens: for many, that is nothing."""
         if self._to_do is None:
             with self.store.glance() as reading:
@@ -305,7 +309,7 @@ class Loop:
         return WorkDone.NONE
 
     def _keep_leases(self, now: datetime) -> WorkDone:
-        awaited = self.ends.about | self.scheduler.about | self.inquiries.about
+        awaited = self.ends.about | self.decisions.about | self.inquiries.about
         self.ends.add(self.leases.renew(now, awaited))
         return WorkDone.NONE
 
@@ -314,21 +318,21 @@ class Loop:
         return WorkDone.NONE
 
     def _decide(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.learn(now) and self.scheduler.step(now, due=self._look(now).due_stacks))
+        return _made(self.watcher.learn(now) and self.decisions.step(now, due=self._work(now).due_stacks))
 
     def _roll_out(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.known and self._look(now).rollouts and self.rollouts.step(now))
+        return _made(self.watcher.known and self._work(now).rollouts and self.rollouts.step(now))
 
     def _keep_schedules(self, now: datetime) -> WorkDone:
-        return _made(self.watcher.known and self._look(now).schedules and self.schedules.step(now))
+        return _made(self.watcher.known and self._work(now).schedules and self.schedules.step(now))
 
     def _check(self, now: datetime) -> WorkDone:
-        wanted = self.watcher.known and (self._look(now).drift or self._look(now).looking)
+        wanted = self.watcher.known and (self._work(now).drift or self._work(now).looking)
         return _made(wanted and self.checks.step(now))
 
     def _start(self, now: datetime) -> WorkDone:
         starting = self.watcher.known and not self.watcher.behind and self._drains_until is None
-        return _made(starting and self._look(now).queued and self.dispatcher.claim(now))
+        return _made(starting and self._work(now).queued and self.dispatcher.claim(now))
 
     def _wait(self, _now: datetime) -> WorkDone:
         patience = self.watcher.pause(_TICK) if self._patience is None else self._patience
@@ -341,10 +345,10 @@ class Loop:
         return _made(self.ends.step(now, known=self.watcher.known))
 
     def _notify(self, now: datetime) -> WorkDone:
-        return _made(self.notices.step(now, due=self._look(now).notices))
+        return _made(self.notices.step(now, due=self._work(now).notices))
 
     def _deliver(self, now: datetime) -> WorkDone:
-        to_do = self._look(now)
+        to_do = self._work(now)
         return _made(self.deliveries.step(now, due=to_do.deliveries or to_do.announcements))
 
     def _put_away(self, _now: datetime) -> WorkDone:
@@ -357,14 +361,12 @@ class Loop:
         return _made(self.retention.step(now))
 
     def _note(self, now: datetime) -> WorkDone:
-        self.noting.step(self.follower.world.generation, self._look(now).audit)
+        self.noting.step(self.follower.world.generation, self._work(now).audit)
         return WorkDone.NONE
 
     def _changed(self, run: Run) -> None:
+        # Not `watching` itself: whoever has made the loop may set another one.
         self.watching(run)
-
-
-Attempt = Callable[[Concern, datetime], tuple[WorkDone, Exception | None]]
 
 
 def _plainly(concern: Concern, now: datetime) -> tuple[WorkDone, Exception | None]:

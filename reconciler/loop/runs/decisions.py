@@ -26,7 +26,7 @@ from spaces.names import StackId
 
 
 @dataclass(slots=True)
-class Scheduler:
+class Decisions:
     """Carries the stacks forward that are due."""
 
     store: Store

@@ -94,7 +94,7 @@ def test_what_follows_for_one_run_and_fails_keeps_no_other_stack_back(
         repo.commit({"a.yaml": a_script("a", "echo other", autodeploy=False), "b.yaml": a_script("b", "true")})
         eventually(lambda: machine.look().sync.get("root/b") == "Synced")
         broken = False
-        eventually(lambda: not machine.service.loop.scheduler.todo)
+        eventually(lambda: not machine.service.loop.decisions.todo)
 
 
 def test_room_is_made_before_an_end_is_recorded(repo: Repo, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

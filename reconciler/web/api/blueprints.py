@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from rbac.admission.judge import Judge
 from rbac.identity import Person
 from reconciler.web.api.auth import Caller, CallerIn, PortsIn, Right
-from reconciler.web.api.errors import not_found
+from reconciler.web.api.errors import invalid, not_found
 from reconciler.web.api.paging import PartIn, behind, chosen_spaces, named_spaces, page
 from reconciler.web.api.schemas.admission import MissingJson
 from reconciler.web.api.schemas.blueprints import (
@@ -117,6 +117,9 @@ def try_out(ports: Ports, caller: Caller, space: str, name: str, asked: RenderIn
     documents, where = ports.documents(), SpaceName(asked.space or space)
     _require(caller, documents.tree, SpaceName(space), f"blueprint {space}/{name}")
     if not documents.tree.exists(where) or not all(caller.allows(right, where) for right in _TO_TRY_OUT):
+        if not asked.space:
+            # Whoever sees a blueprint knows its space, and has only forgotten to name their own.
+            raise invalid("space", f"name the space of the instance: you cannot see the stacks and contexts of {where}")
         raise not_found(f"space {where}")
     if documents.placed(ResourceRef(Kind.BLUEPRINT, SpaceName(space), versioned(name, asked.version))) is None:
         raise not_found(f"blueprint {space}/{name} version {asked.version}")

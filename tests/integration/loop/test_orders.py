@@ -48,11 +48,11 @@ def ask() -> Iterator[Callable[..., Any]]:
     """Order as somebody; gives the answer with its status."""
     clients: list[Client] = []
 
-    def order(machine: Machine, person: str, name: str = "i", app: str = "made") -> Any:
+    def order(machine: Machine, person: str, name: str = "i", app: str = "made", space: str | None = "team") -> Any:
         with machine.service.store.writing() as transaction:
             token, _ = make_token(transaction, Subject.parse(f"user:{person}"), "operator", utc_now(), later(10**9))
         clients.append(Client(WarmApp(replace(machine.service.ports, metrics=Metrics())), token))
-        wanted = {"version": "1", "space": "team", "name": name, "inputs": {"app": app}}
+        wanted = {"version": "1", "space": space, "name": name, "inputs": {"app": app}}
         answer = clients[-1].post("/api/v1/blueprints/platform/web/order", json=wanted)
         return {**answer.json(), "status": answer.status_code}
 
@@ -113,6 +113,11 @@ def test_an_order_is_a_commit_of_the_person_who_ordered(shop: Machine, signed: S
         signed.commit(None, {})
         shop.reconcile()
         assert wrong in ask(shop, "carol", app="linked")["detail"]
+
+
+def test_an_order_that_names_no_space_is_asked_for_one(service: Machine, ask: Callable[..., Any]) -> None:
+    assert ask(service, "carol", space=None)["errors"][0]["field"] == "space"
+    assert ask(service, "carol", space="platform")["detail"] == "there is no space platform"
 
 
 def test_an_order_is_worth_what_its_person_may_and_nothing_more(

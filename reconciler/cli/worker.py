@@ -100,7 +100,10 @@ def command(
             finally:
                 engine.close()
                 service.close()
-    except (DataDirectoryBusy, SandboxUnavailable, Rejected, NoToken) as error:
+    except DataDirectoryBusy:
+        hint = "give each worker one of its own (STATION_DATA_DIR or --data-dir)"
+        raise CliError(f"another station process uses {directory}: {hint}") from None
+    except (SandboxUnavailable, Rejected, NoToken) as error:
         raise CliError(str(error)) from None
 
 

@@ -62,8 +62,10 @@ def test_a_repository_document_gets_no_further_with_it(repo: Repo, station: Stat
 
 def test_two_on_one_data_directory(repo: Repo, station: Station) -> None:
     repo.commit({"a.yaml": a_script("a", "true")})
-    with station.serving():
+    with station.serving() as server:
         _one_line(station("reconcile"), "another station process uses", str(station.data_dir), "station fetch makes it")
+        worker = station("worker", "--pool", "root/a", "--url", server.url)
+        _one_line(worker, "another station process uses", "give each worker one of its own")
 
 
 @pytest.mark.parametrize("command", ["reconcile", "stacks"])

@@ -13,7 +13,7 @@ from bench.harness import timed
 from reconciler.bootstrap import Service, open_service
 from reconciler.core.conditions import assess
 from reconciler.core.reasons import Reason
-from reconciler.core.runs import Run, RunEvent
+from reconciler.core.runs import Run, RunStatus
 from reconciler.core.state import AppliedState, StackState
 from reconciler.loop.runs.decide import decide_due
 from reconciler.loop.service import utc_now
@@ -92,7 +92,7 @@ class Installation:
 
 def superseded(run: Run, now: datetime) -> Run:
     """Return a queued run as one that another change has overtaken."""
-    return run.advance(RunEvent.SUPERSEDE, reason=Reason.SUPERSEDED, message="", finished_at=now)
+    return run.evolve(status=RunStatus.SUPERSEDED, reason=Reason.SUPERSEDED, message="", finished_at=now)
 
 
 def applied(state: StackState, now: datetime) -> StackState:

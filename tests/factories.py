@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.core.identifiers import run_id
-from reconciler.core.runs import Run, RunId, RunKind, RunStatus
+from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, status_after
 from reconciler.core.state import AppliedState, Component, Desired, Fingerprint, NewestRun, StackState
 from spaces.names import Revision, StackId
 
@@ -32,6 +32,11 @@ def a_fingerprint(**components: dict[str, str]) -> Fingerprint:
     """Give a fingerprint: `a_fingerprint(spec={"env A": "1f"})`; without components one that is always the same."""
     given = components or {"spec": {"tool": "11"}, "source": {"tree .": "22"}}
     return Fingerprint({Component(name): items for name, items in given.items()})
+
+
+def advanced(run: Run, event: RunEvent, **changes: Any) -> Run:
+    """Give a run after an event alone, without what follows from it."""
+    return run.evolve(status=status_after(run.status, event), **changes)
 
 
 def a_desired(fingerprint: Fingerprint | None = None, **changes: Any) -> Desired:

@@ -124,7 +124,7 @@ class TransitionRefused(Exception):
     """The event does not fit the run's status. The message is one sentence for a person."""
 
 
-def advance(status: RunStatus | None, event: RunEvent) -> RunStatus:
+def status_after(status: RunStatus | None, event: RunEvent) -> RunStatus:
     """Return the status after an event; TransitionRefused for everything the table does not name."""
     try:
         return TRANSITIONS[status, event]
@@ -212,10 +212,6 @@ class Run:
     def evolve(self, **changes: Any) -> Self:
         """Return the same run with some fields changed."""
         return dataclasses.replace(self, **changes)
-
-    def advance(self, event: RunEvent, **changes: Any) -> Self:
-        """Return the run after an event; TransitionRefused where the table has no such step."""
-        return dataclasses.replace(self, status=advance(self.status, event), **changes)
 
     @property
     def is_active(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.core.phases import Phase
 from reconciler.core.reasons import Reason
 from reconciler.core.retries import is_retryable, pause_before_retry, retry_delay
-from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, advance
+from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, status_after
 from reconciler.core.state import AppliedState, Desired, NewestRun, Observed, StackState, Sync
 
 REASONS = {
@@ -80,7 +80,7 @@ class Transition:
 def take_step(state: StackState, run: Run, event: RunEvent, now: datetime, **changes: Any) -> Transition:
     """Return what an event makes of a run and its stack. `changes` are fields of the run that the event brings."""
     before = None if event is RunEvent.QUEUE else run.status
-    status = advance(before, event)
+    status = status_after(before, event)
     changes.setdefault("reason", str(REASONS.get(event, run.reason)))
     changes.setdefault("phase", _PHASES.get(event, run.phase))
     after = run.evolve(status=status, **changes)

@@ -10,7 +10,7 @@ from reconciler.core.runs import Run, RunEvent, RunKind, RunStatus
 from reconciler.core.timers import Purpose, Timer
 from reconciler.store.pools import Drained, PoolRuns
 from reconciler.store.sql import SqlStore
-from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, later
+from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, advanced, later
 
 LEASE = timedelta(seconds=30)
 BIG = "infra/big"
@@ -67,7 +67,7 @@ def test_what_is_queued_follows_its_stack_and_what_is_at_work_does_not(store: Sq
     assert (taken.id, str(taken.stack), taken.pool) == (queued.id, "b/q", BIG)
     with store.writing() as transaction:
         assert transaction.run(at_work.id) == at_work
-        transaction.put_run(taken.advance(RunEvent.FOUND_NOTHING))
+        transaction.put_run(advanced(taken, RunEvent.FOUND_NOTHING))
         assert transaction.drain_pool(BIG, Drained("ada", NOW))
         assert not transaction.drain_pool(BIG, Drained("bob", later(1)))
         assert transaction.drained_pools() == {BIG: Drained("ada", NOW)}

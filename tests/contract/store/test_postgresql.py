@@ -14,7 +14,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import StoreBusy, StoreError
 from spaces.names import StackId
-from tests.factories import NOW, a_run, a_stack, a_stack_id, later
+from tests.factories import NOW, a_run, a_stack, a_stack_id, advanced, later
 
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -58,7 +58,7 @@ def test_a_claim_neither_waits_for_a_locked_stack_nor_takes_its_run(store: SqlSt
         with hasty.writing() as other:
             taken = other.claim("two", NOW, timedelta(minutes=1), 5)
             other.stacks([run.stack for run in taken])
-        transaction.put_run(one.advance(RunEvent.SUPERSEDE))
+        transaction.put_run(advanced(one, RunEvent.SUPERSEDE))
     assert [run.id for run in taken] == [two.id]
 
 

@@ -15,7 +15,7 @@ from reconciler.store.listed import ResourceBy, SharedIn
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import Place, ResourceFilter, RunFilter, TfstateLock
 from reconciler.store.tables import metadata
-from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, an_applied, later
+from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, advanced, an_applied, later
 
 STACK, OTHER = a_stack_id("a/one"), a_stack_id("b/two")
 RESOURCES = [Resource("z.ü", "t", "p", {"a": [1, {"b": None}]}), Resource("a", "", ""), Resource("a", "", "")]
@@ -197,7 +197,7 @@ def test_a_moved_stack_takes_everything_along(store: SqlStore) -> None:
         transaction.move_stack(STACK, OTHER)
     with store.writing() as transaction:
         # Whoever read the run before the move still knows it by its id.
-        transaction.put_run(run.advance(RunEvent.SUCCEED))
+        transaction.put_run(advanced(run, RunEvent.SUCCEED))
         transaction.put_run(run.evolve(status=RunStatus.FINISHED, message="done"))
     with store.reading() as reading:
         assert reading.stack(STACK) is None

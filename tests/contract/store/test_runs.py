@@ -14,7 +14,18 @@ from reconciler.core.state import Component, SourceCommit, Why
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import LostLease, RunFilter
 from spaces.names import SpaceName
-from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_run_id, a_stack, a_stack_id, later
+from tests.factories import (
+    NOW,
+    OTHER_REVISION,
+    REVISION,
+    a_desired,
+    a_run,
+    a_run_id,
+    a_stack,
+    a_stack_id,
+    advanced,
+    later,
+)
 
 LEASE = timedelta(seconds=30)
 
@@ -141,7 +152,7 @@ def test_spaces_take_turns_and_what_runs_are_for_comes_first(store: SqlStore) ->
     for _ in range(9):
         (taken,) = claim(store, limit=1)
         order.append(taken.id)
-        put(store, taken.advance(RunEvent.FOUND_NOTHING))
+        put(store, advanced(taken, RunEvent.FOUND_NOTHING))
     fair = [busy[0], calm[0], busy[1], calm[1], busy[2], busy[3]]
     assert order == [run.id for run in (*fair, task, proposal, drift)]
 
@@ -188,7 +199,7 @@ def test_a_reader_waits_for_a_writer_of_the_same_claim(store: SqlStore, *, earli
     add(store, writer, reader)
     (taken,) = claim(store)
     assert taken.id == writer.id
-    put(store, taken.advance(RunEvent.FOUND_NOTHING))
+    put(store, advanced(taken, RunEvent.FOUND_NOTHING))
     assert [run.id for run in claim(store)] == [reader.id]
 
 
@@ -201,7 +212,7 @@ def test_two_hundred_runs_are_claimed_once_each(store: SqlStore) -> None:
         while found := claim(store, holder, 7):
             taken += [(run.id, holder) for run in found]
             for run in found:
-                put(store, run.advance(RunEvent.PROCEED))
+                put(store, advanced(run, RunEvent.PROCEED))
         return taken
 
     with ThreadPoolExecutor(8) as pool:
@@ -226,7 +237,7 @@ def test_an_older_attempt_cannot_write(store: SqlStore) -> None:
         put(store, first.evolve(attempt=0))
     put(store, first.evolve(message="still mine"))
     with store.writing() as transaction:
-        transaction.put_run(first.advance(RunEvent.PROCEED))
+        transaction.put_run(advanced(first, RunEvent.PROCEED))
     with pytest.raises(LostLease, match=f"attempt 2.*{run.id}"):
         put(store, first.evolve(attempt=2))
 
@@ -234,9 +245,9 @@ def test_an_older_attempt_cannot_write(store: SqlStore) -> None:
 def test_a_run_that_has_ended_stays_as_it_ended(store: SqlStore) -> None:
     run = a_run()
     add(store, run)
-    ended = put(store, run.advance(RunEvent.CANCEL, finished_at=later(1)))
+    ended = put(store, advanced(run, RunEvent.CANCEL, finished_at=later(1)))
     with pytest.raises(LostLease):
-        put(store, run.advance(RunEvent.CLAIM))
+        put(store, advanced(run, RunEvent.CLAIM))
     with pytest.raises(LostLease):
         put(store, ended.evolve(status=RunStatus.FINISHED))
     assert get(store, run) == ended
@@ -263,7 +274,7 @@ def test_leases_are_renewed_for_what_the_holder_works_on(store: SqlStore) -> Non
     add(store, *runs)
     mine, ended = claim(store, "me", 2)
     (theirs,) = claim(store, "you", 1)
-    put(store, ended.advance(RunEvent.FAIL))
+    put(store, advanced(ended, RunEvent.FAIL))
     with store.writing() as transaction:
         transaction.renew("me", later(20), LEASE)
     found = [get(store, run) for run in (mine, ended, theirs)]

@@ -16,6 +16,7 @@ from reconciler.loop.service import utc_now
 from reconciler.refusals import OperationRefused, Refusal
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, a_terraform, document, lines
+from tests.factories import advanced
 from tests.integration.loop.machine import Look, Machine
 from tests.integration.loop.test_policies import a_policy, a_space
 from tests.needs import needs
@@ -289,7 +290,7 @@ def test_a_person_may_ask_while_a_proposal_is_queued_not_while_it_plans(
     queued = machine.run_of("root/a", RunStatus.QUEUED)
     assert queued.kind is RunKind.PROPOSED
     with store.writing() as transaction:
-        transaction.put_run(queued.advance(RunEvent.CLAIM))
+        transaction.put_run(advanced(queued, RunEvent.CLAIM))
     with pytest.raises(OperationRefused) as refused:
         _ask_for_a_run(machine)
     assert refused.value.reason is Refusal.ALREADY_RUNNING

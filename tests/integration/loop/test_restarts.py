@@ -25,7 +25,7 @@ from reconciler.store.stored import StoreError
 from reconciler.web.api_tokens import make_token
 from spaces.names import StackId
 from tests.e2e.station import Repo, a_script, document, eventually
-from tests.factories import later
+from tests.factories import advanced, later
 from tests.integration.loop.machine import Machine
 from tests.integration.web.client import Client
 from tests.integration.web.warm import WarmApp
@@ -109,7 +109,7 @@ def test_what_a_run_wrote_of_its_tfstate_after_it_was_given_up_is_left_to_people
     with loop.store.writing() as transaction:
         applying = run.evolve(status=RunStatus.APPLYING)
         transaction.put_run(applying)
-        transaction.put_run(applying.advance(RunEvent.INTERRUPT, reason=Reason.LEASE_LOST))
+        transaction.put_run(advanced(applying, RunEvent.INTERRUPT, reason=Reason.LEASE_LOST))
     directory = RunDirectory.of(machine.settings.data_dir, run.id)
     Spool(directory.pending_tfstate).add("POST", "", b'{"serial": 7}')
     ended = LegReport(run.id, run.attempt, Leg.APPLY, Ending.SUCCEEDED, "Applied", "", Phase.APPLY)

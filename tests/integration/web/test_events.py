@@ -21,7 +21,7 @@ from reconciler.web import streams
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
 from reconciler.web.server import HttpServer
-from tests.factories import a_run, a_stack
+from tests.factories import a_run, a_stack, advanced
 from tests.integration.web.client import OPERATOR_TOKEN
 
 _HEADERS = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
@@ -77,7 +77,7 @@ class Follower:
 def end(store: SqlStore, run: Run) -> None:
     with store.writing() as transaction:
         transaction.record_logs({run.id: bytes(LOG)})
-        transaction.put_run(run.advance(RunEvent.FOUND_NOTHING))
+        transaction.put_run(advanced(run, RunEvent.FOUND_NOTHING))
 
 
 def test_a_log_is_followed_from_where_one_was_to_its_end(server: HttpServer, store: SqlStore, running: Run) -> None:
@@ -115,7 +115,7 @@ def test_changes_are_told_to_who_may_see_them(server: HttpServer, store: SqlStor
             transaction.add_runs([queued])
         assert follower.next() == ("run", {"id": queued.id, "stack": "production/db", "status": "queued"})
         with store.writing() as transaction:
-            transaction.put_run(running.advance(RunEvent.FOUND_NOTHING))
+            transaction.put_run(advanced(running, RunEvent.FOUND_NOTHING))
             transaction.put_configuration(replace(transaction.configuration(), admitted_revision="a" * 40))
         assert follower.next() == ("run", {"id": running.id, "stack": "production/web", "status": "finished"})
         assert follower.next()[1]["admittedRevision"] == "a" * 40

@@ -31,7 +31,7 @@ from reconciler.version import __version__
 from reconciler.web.api import runner_legs
 from reconciler.web.ports import Ports, RunnerDoor
 from reconciler.worker.service import ServiceClient
-from tests.factories import a_run
+from tests.factories import a_run, advanced
 from tests.integration.web.client import Client
 from tests.integration.web.test_access import access, as_user, tree  # noqa: F401 - fixtures
 from tests.integration.web.warm import WarmApp
@@ -192,7 +192,7 @@ def test_whoever_is_late_is_not_heard(
         engine._legs[applying.id].beat -= 6
         assert engine.reports() == [], "its tool may still be stopping"
         with store.writing() as transaction:
-            transaction.put_run(applying.advance(RunEvent.FAIL))
+            transaction.put_run(advanced(applying, RunEvent.FAIL))
         refused = leg.post(f"{LEG}/end", content=report(applying, Leg.APPLY))
         assert (refused.status_code, "has ended" in refused.json()["detail"]) == (410, True)
 

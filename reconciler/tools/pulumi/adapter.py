@@ -18,6 +18,7 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, NotUnderstood, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
+from reconciler.tools.leaving import leaving
 from reconciler.tools.pulumi.preview import (
     InStack,
     applied,
@@ -91,7 +92,7 @@ class Pulumi:
         """Update by the saved plan, or destroy, and read what is there afterwards."""
         kept, env, stack = KeptState.of(job), _environment(job), str(job.options["stack"])
         words = ("--stack", stack, "--yes", "--skip-preview", *_QUIET)
-        with kept.saving() if kept is not None else nullcontext():
+        with leaving(lambda: _left(job, do, kept)), kept.saving() if kept is not None else nullcontext():
             if job.destroy:
                 do((job.binary, "refresh", *words), env=env)
                 there = _agreed(job, do, kept)

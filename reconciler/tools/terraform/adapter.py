@@ -16,6 +16,7 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import read_result, remove_beside_source, write_scratch
+from reconciler.tools.leaving import leaving
 from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored, why_lost
 from reconciler.tools.terraform.directory import RootModule, look, write_override
@@ -93,15 +94,20 @@ class Terraform:
         known = scratch.noted(job)
         command = (job.binary, "apply", "-input=false", "-no-color", *_writing(job), *_added(job, "apply"))
         remove_beside_source(job, ERRORED)
-        try:
-            do((*command, str(scratch.plan_path(job))), env=environment)
-        except StepFailed as failed:
-            raise rescue(job, failed) from None
-        document = stored(job) if _is_managed(job) else _pulled(job, do, environment)
-        if isinstance(document, dict) and "encrypted_data" in document:
-            # OpenTofu's own encryption: only tofu has the key.
-            document = _pulled(job, do, environment)
-        return Applied(resources=()) if document is None else applied(document, known)
+
+        def left() -> Applied:
+            document = stored(job) if _is_managed(job) else _pulled(job, do, environment)
+            if isinstance(document, dict) and "encrypted_data" in document:
+                # OpenTofu's own encryption: only tofu has the key.
+                document = _pulled(job, do, environment)
+            return Applied(resources=()) if document is None else applied(document, known)
+
+        with leaving(left):
+            try:
+                do((*command, str(scratch.plan_path(job))), env=environment)
+            except StepFailed as failed:
+                raise rescue(job, failed) from None
+        return left()
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:
         """Return the settings of the command line, the variables, and the way to the managed tfstate."""

@@ -16,6 +16,7 @@ from typing import Any
 from reconciler.core.results import Applied, Planned
 from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
 from reconciler.tools.files import read_json, read_result, remove, write_scratch
+from reconciler.tools.leaving import leaving
 from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import http_backend, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_backend, write_override
@@ -96,9 +97,14 @@ class Terragrunt:
             return units.apply(job, do, _environment_of_all(job))
         env = _environment(job)
         known = scratch.noted(job)
-        do(run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job))), env=env)
-        document = stored(job) if _is_managed(job) else _pulled(job, do, env)
-        return Applied(resources=()) if document is None else applied(document, known)
+
+        def left() -> Applied:
+            document = stored(job) if _is_managed(job) else _pulled(job, do, env)
+            return Applied(resources=()) if document is None else applied(document, known)
+
+        with leaving(left):
+            do(run(job, "apply", "-input=false", "-no-color", str(scratch.plan_path(job))), env=env)
+        return left()
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:
         """Return the settings of the command line, the variables, and the way to the managed tfstate."""

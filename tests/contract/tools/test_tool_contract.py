@@ -131,6 +131,9 @@ def test_a_failure_in_the_middle_of_an_apply(stand: Stand, subject: Subject, sce
     assert (run.status, subject.made()) == (RunStatus.FAILED, "half"), stand.log(run)
     assert run.reason == "ToolFailed"
     assert "out of luck" in run.message + stand.log(run)
+    with stand.machine.service.store.reading() as reading:
+        assert bool(reading.resources(STACK)) is subject.lists_half, "what is there by then"
+        assert reading.outputs(STACK) == []
     stand.commit(subject.files("two"))
     (mended,) = stand.reconcile().runs
     assert (mended.status, subject.made()) == (RunStatus.FINISHED, "two"), stand.log(mended)

@@ -9,6 +9,7 @@ from tests.tools.playbooks import ACTION, FILE
 class TheSubject(Subject):
     tool = "ansible"
     needs = ("ansible-playbook",)
+    lists_half = False
     cannot: ClassVar = {
         "destroyed": "a playbook says itself what it removes",
         "stale plan": "a playbook has no plan that could be saved",

@@ -30,6 +30,8 @@ class Subject(ABC):
     """How long a phase of the stack that hangs may take: more than the tool's plan takes on a busy machine."""
     stops: ClassVar[bool] = True
     """Whether it ends the step that it is in when it is asked to stop. Otherwise it is killed after the grace period."""
+    lists_half: ClassVar[bool] = True
+    """Whether it says what is there after an apply that failed."""
 
     def __init__(self, world: Path) -> None:
         self.world = world

@@ -7,6 +7,7 @@ from tests.contract.tools.subjects.base import SECRET, Subject
 
 class TheSubject(Subject):
     tool = "script"
+    lists_half = False
 
     def spec(self) -> dict[str, Any]:
         return {"script": {step: f"sh stack.sh {step}" for step in ("plan", "apply", "destroy", "outputs")}}

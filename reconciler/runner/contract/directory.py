@@ -357,8 +357,8 @@ def make_runs(data_dir: Path) -> None:
     """Create the directory in which all runs live, if it is not there."""
     path = data_dir / "runs"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # On ext4 (`chattr +T`), what is below it is spread over the disk. It would lie close together otherwise, and there
-    # each new file would step over all those that ended runs left in the last minute: more work than all the rest.
+    # On ext4 (`chattr +T`), what is below it is spread over the disk. Where it has no journal, each new file would else
+    # step over all those near it that ended runs left in the last minute: more work than all the rest of a run.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flags = bytearray(4)

@@ -28,7 +28,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import open_store
 from reconciler.store.stored import RunFilter
 
-RATE, CPU, TRIPS = 200, 0.1, 10
+RATE, CPU, TRIPS = 200, 0.02, 10
 """The limits: runs a second on two processors, processor seconds and requests of a run."""
 
 _LEADS = "SELECT count(*) FROM runs WHERE status = 'finished'"

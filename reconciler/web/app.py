@@ -53,6 +53,28 @@ PREFIX = "/api/v1"
 
 def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
     """Return the app of one service: the page, the API under /api/v1, and health and metrics beside them."""
+    app = routed(pages=pages)
+    app.state.ports = ports
+    app.state.streams = Streams()
+    app.state.crowd = Crowd(app)
+    gauges.expose(ports)
+    large = (f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", f"{runner.PREFIX}/leg/", hooks.PREFIX)
+    app.add_middleware(Conditional, prefix=f"{PREFIX}/", apart=large)
+    app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
+    app.add_middleware(well_known.Published, ports=ports)
+    app.add_middleware(PlainRoutes, prefix=f"{PREFIX}/tfstate", routes=tfstate.ROUTES)
+    app.add_middleware(PlainRoutes, prefix=runner.PREFIX, routes=runner.ROUTES)
+    app.add_middleware(
+        RequestGuard,
+        hosts=ports.hosts,
+        large=large,
+        public=well_known.PREFIX,
+    )
+    return app
+
+
+def routed(*, pages: bool) -> FastAPI:
+    """Return an app with all routes, and nothing of a service in it."""
     app = FastAPI(
         title="Stationkeeper",
         version=__version__,
@@ -64,10 +86,6 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
         # The framework's own would be looked for at each request, and would send away what stands in exceptions.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.state.ports = ports
-    app.state.streams = Streams()
-    app.state.crowd = Crowd(app)
-    gauges.expose(ports)
     tfstate.install(app, PREFIX)
     app.include_router(described(runner.ROUTES, "runner"), prefix=runner.PREFIX)
     for routes in (
@@ -111,18 +129,6 @@ def create_app(ports: Ports, *, pages: bool = True) -> FastAPI:
 
         page_routes.install(app)
     describe_errors(app, PREFIX, runner.PREFIX)
-    large = (f"{PREFIX}/tfstate/", f"{PREFIX}/tfstates/", f"{runner.PREFIX}/leg/", hooks.PREFIX)
-    app.add_middleware(Conditional, prefix=f"{PREFIX}/", apart=large)
-    app.add_middleware(Once, prefix=f"{PREFIX}/", large=large)
-    app.add_middleware(well_known.Published, ports=ports)
-    app.add_middleware(PlainRoutes, prefix=f"{PREFIX}/tfstate", routes=tfstate.ROUTES)
-    app.add_middleware(PlainRoutes, prefix=runner.PREFIX, routes=runner.ROUTES)
-    app.add_middleware(
-        RequestGuard,
-        hosts=ports.hosts,
-        large=large,
-        public=well_known.PREFIX,
-    )
     return app
 
 

@@ -22,13 +22,19 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import reconciler
 from reconciler.__main__ import main as station
 from reconciler.engine import spawn
 from reconciler.runner import nursery
+from reconciler.store.encryption import Keys
+from reconciler.store.sql import open_store
+from reconciler.web import app
+from tests.compiled import share_compiled_statements
 from tests.e2e.forked import Forked
+from tests.routes import routed
 
 LONGEST = 1 << 17
 # What `station` itself never imports; Ansible's part would also look for a home directory.
@@ -52,6 +58,7 @@ def main() -> int:
             importlib.import_module(module.name)
     for name in BY_NAME:
         importlib.import_module(name)
+    _warm_up()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -66,6 +73,16 @@ def main() -> int:
             listener.close()
             _tend(connection, address)
         connection.close()
+
+
+def _warm_up() -> None:
+    """Do what the first use of something takes long for in each process: of a database, and of an app's routes."""
+    share_compiled_statements()
+    with TemporaryDirectory() as folder:
+        open_store(f"sqlite:///{folder}/station.db", Keys([b"k" * 32])).close()
+    for pages in (False, True):
+        routed(pages=pages)
+    vars(app)["routed"] = routed
 
 
 def _tend(connection: socket.socket, address: str) -> NoReturn:

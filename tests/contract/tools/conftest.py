@@ -26,6 +26,7 @@ SUBJECTS: dict[str, type[Subject]] = {
 blank_database = loop.blank_database
 repo = loop.repo
 new_machine = loop.new_machine
+shared_routes = loop.shared_routes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

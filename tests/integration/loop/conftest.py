@@ -6,14 +6,24 @@ from typing import Any
 
 import pytest
 
+from reconciler.web import app
 from tests.e2e.station import Repo
 from tests.integration.loop.access import keys, seen_once, service, signed
 from tests.integration.loop.machine import Machine
 from tests.integration.web import conftest as web
+from tests.routes import routed
 
 blank_database = web.blank_database
 
 __all__ = ["keys", "seen_once", "service", "signed"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_routes() -> Iterator[None]:
+    """Let no app of a test make its routes anew."""
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(app, "routed", routed)
+        yield
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ def peak(pid):
     [
         pytest.param("yes | head -c 100000000", id="lines"),
         pytest.param("head -c 100000000 /dev/zero | tr '\\0' x", id="one line"),
-        pytest.param("yes | head -c 1000000000", id="a gigabyte", marks=pytest.mark.slow),
     ],
 )
 def test_a_lot_of_output_costs_neither_memory_nor_disk(driver, a_job, make_limits, command):

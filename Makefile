@@ -14,7 +14,7 @@ demo: $(VENV)/.run
 
 # Three at once on two processors: a test waits for a process or for time about a quarter of its life.
 test: $(VENV)/.check
-	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	tests/tools/in_memory.sh $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 # Property tests with new random cases, for some minutes: docs/contributing.md says what to do with a finding.
 explore: $(VENV)/.check

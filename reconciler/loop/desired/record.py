@@ -1,7 +1,7 @@
 """Records the desired state of a new generation: the one place where it meets the stored stacks.
 
-`advance` and `restore` call this inside the transaction that raises the generation. Moves come first, then the desired
-state. A run of a stack that left Git takes its step by `reconciler.runs.transition`.
+`Advancing` and `CatchingUp` call this inside the transaction that raises the generation. Moves come first, then the
+desired state. A run of a stack that left Git takes its step by `reconciler.runs.transition`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from reconciler.core.dependencies import linked
 from reconciler.core.diff import CountFiles, explain
 from reconciler.core.reasons import Reason
 from reconciler.core.runs import RunEvent, RunStatus, leading
-from reconciler.core.state import Component, Desired, StackProblem, StackState, Sync, Why
+from reconciler.core.state import Desired, StackProblem, StackState, Sync, Why
+from reconciler.core.succession import carry_on
 from reconciler.core.timers import Timer, check_timer, run_timer, task_timers, timer_keys
 from reconciler.core.transition import Transition, take_step
 from reconciler.loop.desired.generation import Departure
@@ -65,7 +66,7 @@ def put_desired(  # noqa: PLR0917
         elif state.desired is not None and desired is not None:
             here = state.applied
             applied = here is not None and not here.partly and here.digest == state.desired.digest
-            desired = _carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
+            desired = carry_on(state.desired, desired, moves=_moves(in_force, stack), applied=applied)
         run = active.get(stack)
         state = state.evolve(desired=desired, turn=None)
         if desired is None and run is not None and run.status in _WITHOUT_PROCESS:
@@ -207,60 +208,6 @@ def why(state: StackState, count_files: CountFiles) -> tuple[Why, ...]:
     return explain(state.desired.fingerprint, applied, count_files)
 
 
-def same_desired(one: Desired, other: Desired) -> bool:
-    """Whether both ask for the same, apart from the outputs of other stacks and from their authors."""
-    return (
-        one.fingerprint.own == other.fingerprint.own
-        and one.needs == other.needs
-        and one.tool == other.tool
-        and one.autodeploy == other.autodeploy
-        and one.suspended == other.suspended
-        and one.protected == other.protected
-        and one.destroy_after == other.destroy_after
-        and one.drift == other.drift
-        and (one.schedules, one.ttl, one.destroy_at) == (other.schedules, other.ttl, other.destroy_at)
-        and (one.retry, one.freezes, one.rollout) == (other.retry, other.freezes, other.rollout)
-        and (one.pin == other.pin if one.pin is None else one.pin.is_same(other.pin))
-        and _own_problem(one) == _own_problem(other)
-        and one.labels == other.labels
-        and one.push_policies == other.push_policies
-        and one.pool == other.pool
-    )
-
-
-def _apart_from_source(desired: Desired) -> Mapping[Component, Mapping[str, str]]:
-    components = desired.fingerprint.components.items()
-    return {component: items for component, items in components if component is not Component.SOURCE and items}
-
-
-def same_files(before: Desired, now: Desired) -> bool:
-    """Whether a source has the same content: no commit since then changed anything of it, wherever it lies now."""
-    old, new = (each.fingerprint.components.get(Component.SOURCE) for each in (before, now))
-    return old is not None and old == new
-
-
-def _own_problem(desired: Desired) -> StackProblem | None:
-    problem = desired.problem
-    return None if problem is not None and problem.reason == Reason.OUTPUT_MISSING else problem
-
-
-def _with_authors(before: Desired, now: Desired, *, applied: bool) -> Desired:
-    """Return the desired state with everyone whose changes its next run brings."""
-    earlier = (*before.authors, *([before.person] if before.person else ()))
-    if now.pin is not None:
-        # What others changed waits behind it. Nobody knows how much of that is in the earlier revision as well.
-        behind = _each_once(earlier if before.pin is None else before.behind, now.behind)
-        return replace(now, behind=behind, authors=_each_once(behind, now.authors))
-    if before.pin is not None:
-        brought = _each_once(before.behind, now.authors)
-        return replace(now, authors=brought, person=now.person or next(reversed(brought), None))
-    return now if applied else replace(now, authors=_each_once(earlier, now.authors))
-
-
-def _each_once(*persons: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chain.from_iterable(persons)))
-
-
 def _late_moves(
     transaction: Transaction, in_force: InForce, stacks: Iterable[StackId]
 ) -> list[tuple[StackId, StackId]]:
@@ -280,27 +227,3 @@ def _moves(in_force: InForce, stack: StackId) -> bool:
     """Whether a stack's document still says that it moved from another."""
     placed = in_force.documents.placed(stack.ref)
     return placed is not None and placed.resource.metadata.moved_from is not None
-
-
-def _carry_on(before: Desired, now: Desired, *, moves: bool, applied: bool) -> Desired:
-    """Return the desired state with what stays true of the same stack: its authors, and that its move is blocked.
-
-    `applied`: the earlier desired state was applied, so that its authors have no part in the next run.
-    """
-    if (
-        moves
-        and _own_problem(now) is None
-        and before.problem is not None
-        and before.problem.reason == Reason.MOVE_BLOCKED
-    ):
-        now = replace(now, problem=before.problem)
-    if now.lacks_source and now.pin is not None and now.pin.is_same(before.pin):
-        now = replace(now, digest=before.digest, fingerprint=before.fingerprint, needs=before.needs)
-    if now.lacks_source and _apart_from_source(before) == _apart_from_source(now):
-        # What was planned from it is as good as before: its digest stays, and nothing that waits is thrown away.
-        now = replace(now, digest=before.digest, fingerprint=before.fingerprint)
-    now = _with_authors(before, now, applied=applied)
-    if before.source is not None and same_files(before, now):
-        name = now.source.repository if now.source is not None else before.source.repository
-        now = replace(now, source=replace(before.source, repository=name))
-    return replace(now, revision=before.revision, person=before.person) if now.digest == before.digest else now

@@ -19,6 +19,7 @@ from rbac.admission.former import Former
 from rbac.admission.held import HeldChange
 from rbac.admission.sources import Write
 from reconciler.core.keeping import StackPin
+from reconciler.core.succession import same_desired
 from reconciler.git.remote import redact
 from reconciler.git.source_keys import known_keys
 from reconciler.git.trees import Trees
@@ -26,7 +27,7 @@ from reconciler.loop.desired.commits import Walking
 from reconciler.loop.desired.files import attach_at, changed_files, read_file
 from reconciler.loop.desired.generation import Changeset, Generations, repinned
 from reconciler.loop.desired.pinning import Pinning
-from reconciler.loop.desired.record import put_desired, same_desired
+from reconciler.loop.desired.record import put_desired
 from reconciler.loop.desired.repositories import CannotFollow, Places
 from reconciler.loop.desired.takeover import take_over
 from reconciler.loop.desired.world import World, desire

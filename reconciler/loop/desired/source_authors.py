@@ -21,11 +21,11 @@ from rbac.admission.settings import Rules
 from rbac.identity import Person
 from reconciler.core.reasons import Reason
 from reconciler.core.state import Component, Desired, SourceCommit, StackProblem
+from reconciler.core.succession import same_files
 from reconciler.git.errors import GitError, GitReason
 from reconciler.git.objects import CommitInfo
 from reconciler.git.trees import Trees
 from reconciler.loop.desired.persons import Persons
-from reconciler.loop.desired.record import same_files
 from reconciler.loop.desired.repositories import Places
 from reconciler.loop.desired.sources import belongs
 from reconciler.store.protocol import Store

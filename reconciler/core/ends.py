@@ -1,6 +1,7 @@
 """When the time of a stack is over, and whether what it made is destroyed then: pure, the clock is an argument.
 
-`conditions` and `planning` read this each time they look at a stack. All that is remembered is its first apply.
+`conditions` and `planning` read this each time they look at a stack. All that is remembered is its first apply. How
+legs of runs end is another matter (`engine.ends`, `loop.runs.ends`).
 """
 
 from __future__ import annotations

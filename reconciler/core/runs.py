@@ -1,7 +1,7 @@
 """A run, its statuses, and the one table of the events that move it from status to status.
 
-`core.transition` uses the table; nothing else changes the status of a run. The store claims queued runs in SQL, by the
-same step (`RunEvent.CLAIM`).
+`core.transition` uses the table; nothing else changes the status of a run, but for the claim of queued runs, which the
+store makes in SQL for many at once: it is the step `RunEvent.CLAIM` of the table.
 """
 
 from __future__ import annotations

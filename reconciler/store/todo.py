@@ -1,4 +1,7 @@
-"""What there is to do for those who look again and again: one question for all of them, in place of one for each."""
+"""Whether there is anything to do for the concerns of the loop: one question for all of them, in place of one for each.
+
+Each pass asks, and nearly always the answer is no. What there is to do then, each concern asks for itself.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from reconciler.store.tables import announcements, audit_head, outbox, runs, sta
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """Whether there is anything of a kind, at one moment. Where there is nothing, the question for it has no answer."""
+    """Whether there is anything of each kind, at one moment. Where it says no, nobody needs to ask the store for it."""
 
     due_stacks: bool
     rollouts: bool
@@ -28,7 +31,7 @@ class ToDo:
     schedules: bool
     """Whether a timer of a run or task is due, or was set while the clock was ahead."""
     drift: bool
-    """Whether a timer of a drift check is, in the same way."""
+    """Whether a timer of a drift check is due, in the same sense."""
     looking: bool
     """Whether a run that only looks is active."""
     queued: bool
@@ -36,7 +39,7 @@ class ToDo:
     notices: bool
     """Whether a notice about a run is due, for policies."""
     deliveries: bool
-    """Whether one is due for a receiver."""
+    """Whether the copy of a notice for one notifier is due."""
     announcements: bool
     audit: int
     """The number of the newest row of the audit."""

@@ -1,7 +1,8 @@
-"""Records the desired state of a new generation: the one place where it meets the stored stacks.
+"""Records what is desired of stacks: the one place where it meets the stored stacks.
 
-`Advancing` and `CatchingUp` call this inside the transaction that raises the generation. Moves come first, then the
-desired state. A run of a stack that left Git takes its step by `reconciler.runs.transition`.
+`Advancing` calls this inside the transaction that raises the generation: moves come first, then the desired state.
+`CatchingUp.correct` calls it where this version desires otherwise than what is stored. A run of a stack that left Git
+takes its step by `reconciler.runs.transition`.
 """
 
 from __future__ import annotations

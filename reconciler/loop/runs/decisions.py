@@ -1,7 +1,8 @@
 """Decides about the stacks that are due, and does what follows: stops, applies, asks policies, tidies up.
 
-The loop calls `step` once this process knows what is desired. The decisions themselves are made and recorded by
-`decide`; what is to follow is kept here until it is done, and one thing that fails keeps no other back.
+The loop calls `step` once this process knows what is desired. The decisions themselves are made and recorded in
+`decide`; what is to follow is kept here until it is done, and one thing that fails keeps no other back. What comes by
+the clock is queued by `schedules`.
 """
 
 from __future__ import annotations

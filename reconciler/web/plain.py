@@ -44,7 +44,8 @@ class PlainRoute:
 
     async def respond(self, request: Request) -> Response:
         """Answer a request; errors as the endpoint raises them."""
-        refuse_unknown(request.query_params, _names(self.query))
+        if request.scope["query_string"]:
+            refuse_unknown(request.query_params, _names(self.query))
         if self.body is None:
             await refuse_body(request)
         return await self.endpoint(request)

@@ -27,7 +27,8 @@ _SUFFIXES = (".yaml", ".yml")
 def command(ctx: click.Context, path: Path, form: str) -> None:
     """Report every error in the configuration repository at PATH. Default: this directory.
 
-    For a directory, the source paths of its stacks are checked, too. For a single file, only the file is checked.
+    The source paths of stacks are checked, too. For a single file, the configuration around it is read, and what is
+    wrong in the file is reported; a file outside of any Git repository is checked alone.
     """
     # Everything that reads documents is slow to import.
     from reconciler.cli.sources import SourceCheck
@@ -37,22 +38,24 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     from spaces.rules.advice import advice
     from spaces.validate import examine_files, findings
 
-    files = _read(path)
-    base = path if path.is_dir() else path.parent
+    base, only = _around(path)
+    alone = base is None
+    base = path.parent if base is None else base
+    files = {path.name: path.read_bytes()} if alone else _read(base)
     examined = examine_files(files, attach_in(base), check_rego)
-    about_sources = SourceCheck.of(path).check(examined) if path.is_dir() else ()
-    # A single file knows nobody.
-    about_others = advice(examined.documents) if path.is_dir() else ()
-    found = in_order((*findings(examined, files), *about_sources, *about_others, *about_documents(examined.documents)))
-    diagnostics = [diagnostic.to_json() for diagnostic in found]
+    # A file alone knows nobody.
+    about_others = () if alone else (*SourceCheck.of(base).check(examined), *advice(examined.documents))
+    found = in_order((*findings(examined, files), *about_others, *about_documents(examined.documents)))
+    diagnostics = [it.to_json() for it in found if only is None or (it.position and it.position.file == only)]
     errors = Counter(diagnostic["severity"] for diagnostic in diagnostics)["error"]
     if form in {"json", "yaml"}:
         print_data({"diagnostics": diagnostics}, form)
     else:
-        directory = "" if base == Path() else f"{base}/"
+        directory = "" if base == Path() or only else f"{base}/"
         for diagnostic in diagnostics:
-            click.echo(line(diagnostic, directory))
-        if not any(True for _ in examined.documents.refs()) and not errors:
+            click.echo(line({**diagnostic, "file": str(path)} if only else diagnostic, directory))
+        documents = map(examined.documents.placed, examined.documents.refs())
+        if not any(it and only in {None, it.resource.file} for it in documents) and not errors:
             click.echo(
                 f"there are no Stationkeeper documents in {path} ({len(files)} YAML files read): name the directory "
                 "that holds the configuration, or create one with station init DIR",
@@ -65,12 +68,30 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
         ctx.exit(1)
 
 
+def _around(path: Path) -> tuple[Path | None, str | None]:
+    """Return the directory to read, and the file in it that is asked about; None: there is none, or all of it is."""
+    if path.is_dir():
+        return path, None
+    if not path.is_file():
+        raise CliError(f"there is no file or directory {path}")
+    file = Path(os.path.abspath(path))  # noqa: PTH100 - a link that leads elsewhere is not followed
+    top = next((place for place in file.parents if (place / ".git").exists()), None)
+    if top is None or not file.name.endswith(_SUFFIXES) or file.is_symlink():
+        return None, None
+    inside = [place for place in file.parents if place.is_relative_to(top)]
+    # The highest place with spaces in it: the configuration may be one of several directories of its repository.
+    base = next((place for place in reversed(inside) if _has_spaces(place)), top)
+    return Path(os.path.relpath(base)), file.relative_to(base).as_posix()
+
+
+def _has_spaces(place: Path) -> bool:
+    from spaces.catalog import SPACE_FILES
+
+    return any(found for name in SPACE_FILES for pattern in (name, f"*/{name}") for found in place.glob(pattern))
+
+
 def _read(path: Path) -> dict[str, bytes]:
     """Return the files that the service would read in this directory; like the service, skip links."""
-    if path.is_file():
-        return {path.name: path.read_bytes()}
-    if not path.is_dir():
-        raise CliError(f"there is no file or directory {path}")
     files = {}
     for directory, below, names in os.walk(path, onerror=_refuse):
         below[:] = sorted(name for name in below if name != ".git")

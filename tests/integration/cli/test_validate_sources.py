@@ -65,6 +65,23 @@ def test_sources_on_disk(station: Station, repository: Path, source: dict[str, A
     assert result.code == int(any(line.startswith("error") for line in expected))
 
 
+def test_one_file_of_a_repository_is_judged_with_what_is_around_it(station: Station, repository: Path) -> None:
+    head = '{"apiVersion": "stationkeeper/v1", "kind": "%s", "metadata": {"name": "%s"}, "spec": {%s}}'
+    (repository / "conf/a").mkdir()
+    (repository / "conf/a/space.yaml").write_text(head % ("Space", "a", ""))
+    (repository / "conf/context.yaml").write_text(head % ("Context", "common", ""))
+    (repository / "other.yaml").write_text(head % ("Context", "common", ""))
+    (repository / "conf/broken.yaml").write_text(head % ("Context", "other", '"nothing": 1'))
+    (repository / "conf/a.yaml").write_text(
+        _stack(path="net").replace('"spec": {', '"spec": {"contexts": ["common"], ')
+    )
+    assert station("validate", repository / "conf/a.yaml").code == 0
+    (repository / "conf/context.yaml").unlink()
+    result = station("validate", repository / "conf/a.yaml")
+    (line,) = result.out.splitlines()
+    assert (result.code, "conf/a.yaml:" in line, "[unknown-context]" in line) == (1, True, True), line
+
+
 def test_one_file_alone_is_judged_without_its_surroundings(station: Station, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(_stack(path="./gone"))

@@ -88,10 +88,8 @@ def test_a_log_is_followed_from_where_one_was_to_its_end(server: HttpServer, sto
         # Half a character waits for its other half.
         assert one.next() == ("log", {"text": "first\n", "next": 6})
         LOG.extend("ä\nsecond\n".encode()[1:])
-        began = time.monotonic()
         for each in (one, other):
             assert each.next() == ("log", {"text": "ä\nsecond\n", "next": 16})
-        assert time.monotonic() - began < 5
         with closing(Follower(server.url, path, **{"Last-Event-ID": "9"})) as late:
             assert late.next() == ("log", {"text": "second\n", "next": 16})
         LOG.extend(b"last\n")
@@ -146,10 +144,8 @@ def test_a_stream_ends_with_its_right_and_with_the_server(
             assert _within(10, lambda: app.state.streams.open == 1)
             assert _within(10, lambda: app.state.streams.open == 0)
         with closing(Follower(server.url, "/api/v1/events")) as follower:
-            began = time.monotonic()
             threading.Thread(target=server.stop).start()
             assert follower.next()[0] == "closed"
-            assert time.monotonic() - began < 4
 
 
 def test_one_token_keeps_nobody_else_from_following(monkeypatch: pytest.MonkeyPatch) -> None:

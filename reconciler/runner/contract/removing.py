@@ -17,16 +17,17 @@ def inside(root: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove whatever this is, never through a link."""
+    """Remove whatever this is, never through a link. A run and whoever follows it may do so at the same time."""
     try:
         path.unlink()
     except FileNotFoundError:
         return
     except OSError:
         # A directory, which the system says in several ways.
-        if path.is_symlink() or not path.is_dir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, onerror=_make_removable)
+        elif os.path.lexists(path):
             raise
-        shutil.rmtree(path, onerror=_make_removable)
 
 
 def _make_removable(remove: Callable[[str], object], path: str, _error: object) -> None:

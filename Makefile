@@ -12,9 +12,9 @@ export PYTHONDONTWRITEBYTECODE =
 demo: $(VENV)/.run
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tests.tools.demo
 
-# Three at once on two processors: a test waits for a process or for time about a quarter of its life.
+# Four at once on two processors: a test waits for a process or for time about half of its life.
 test: $(VENV)/.check
-	tests/tools/in_memory.sh $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	tests/tools/in_memory.sh $(BIN)/python -m pytest -n 4 --dist loadgroup $(ARGS)
 
 # Property tests with new random cases, for some minutes: docs/contributing.md says what to do with a finding.
 explore: $(VENV)/.check

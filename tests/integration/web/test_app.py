@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import stat
 import threading
 from collections.abc import AsyncIterator
@@ -10,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
-import httpx
 import pytest
 
 from reconciler.core.conditions import assess
@@ -22,7 +20,6 @@ from reconciler.store.stored import LEADER, ConfigurationState, Halt, KeptDocume
 from reconciler.web import gauges
 from reconciler.web.app import create_app
 from reconciler.web.ports import Ports
-from reconciler.web.server import HttpServer, ListenError
 from reconciler.web.tokens import operator_token
 from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, an_applied
 from tests.integration.web.client import OPERATOR_TOKEN, Client
@@ -559,34 +556,6 @@ def test_the_gauges_stay_where_the_database_takes_no_writes(store: SqlStore) -> 
     assert gauges.read_gauges(Full(), "two", later) is None  # type: ignore[arg-type]
 
 
-def test_the_server_tells_its_port_and_lets_it_go(app: WarmApp, caplog: pytest.LogCaptureFixture) -> None:
-    before = set(threading.enumerate())
-    with caplog.at_level(logging.INFO):
-        with HttpServer(app) as server:
-            url = server.url
-            with httpx.Client(headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"}) as client:
-                assert client.get(f"{url}/api/v1/stacks?q=hunter2").json() == {"items": [], "next": None}
-                assert client.get(f"{url}/healthz", headers={"Host": "evil.example"}).status_code == 421
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{url}/healthz")
-    port = int(url.rpartition(":")[2])
-    with HttpServer(app, port=port) as again:
-        assert again.url == url
-    assert not [record for record in caplog.records if record.name != "httpx" and "hunter2" in record.getMessage()]
-    assert "http" not in [thread.name for thread in set(threading.enumerate()) - before]
-
-
-def test_a_taken_port_is_an_error_in_words(app: WarmApp) -> None:
-    with HttpServer(app) as server, pytest.raises(ListenError, match="in use"):
-        HttpServer(app, port=int(server.url.rpartition(":")[2])).start()
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org", "::"])
-def test_only_loopback_is_served(app: WarmApp, host: str) -> None:
-    with pytest.raises(ListenError, match="loopback"):
-        HttpServer(app, host).start()
-
-
 def test_the_operators_token_is_made_once_and_is_for_its_owner_only(tmp_path: Path) -> None:
     tokens: list[str] = []
     threads = [threading.Thread(target=lambda: tokens.append(operator_token(tmp_path))) for _ in range(8)]
@@ -598,10 +567,3 @@ def test_the_operators_token_is_made_once_and_is_for_its_owner_only(tmp_path: Pa
     assert len(tokens[0]) >= 40
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["token"]
-
-
-def test_answers_on_a_kept_connection_are_not_held_back(ports: Ports) -> None:
-    """The event loop switches Nagle's algorithm off only for sockets that say that they are TCP's."""
-    with HttpServer(create_app(ports)) as server:
-        assert server._socket is not None
-        assert server._socket.proto == socket.IPPROTO_TCP

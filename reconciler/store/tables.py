@@ -23,7 +23,7 @@ from sqlalchemy import (
 from reconciler.store import access_tables, columns, service_tables
 from reconciler.store.columns import KEY, NAME
 
-SCHEMA_VERSION = "0032"
+SCHEMA_VERSION = "0033"
 """The newest migration, which matches the tables below."""
 
 VERSION_TABLE = "station_schema"
@@ -33,6 +33,9 @@ ACTIVE_WRITING = (
     "status IN ('queued', 'planning', 'unconfirmed', 'applying') AND kind IN ('tracked', 'destroy', 'task')"
 )
 """The runs of which a stack can have only one at a time. A literal, because it is part of an index's definition."""
+
+LOOKING = "status IN ('queued', 'planning', 'unconfirmed', 'applying') AND kind IN ('drift', 'proposed')"
+"""The active runs that only look. A literal for the same reason: a database sees by it which index answers."""
 
 IN_LINE = "line IS NOT NULL"
 
@@ -104,6 +107,7 @@ runs = Table(
     Index("ix_runs_revision_id", "revision", "id"),
     Index("ix_runs_line_id", "line", "id", sqlite_where=text(IN_LINE), postgresql_where=text(IN_LINE)),
     Index("ix_runs_status_id", "status", "id"),
+    Index("ix_runs_looking", "kind", sqlite_where=text(LOOKING), postgresql_where=text(LOOKING)),
     Index(
         "uq_runs_active_writing",
         "stack_id",

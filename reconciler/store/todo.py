@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, TextClause, bindparam, exists, or_, select, text
 
 from reconciler.core.runs import RunStatus
 from reconciler.core.timers import CLOCKS_APART, Purpose
@@ -17,8 +17,8 @@ from reconciler.store import rows
 from reconciler.store.bases import ReadingBase
 from reconciler.store.outbox import FOR_A_RECEIVER
 from reconciler.store.rollouts import WAITING_PARTS
-from reconciler.store.selecting import ACTIVE_STATUSES, AT_WORK_STATUSES, LOOKING_KINDS
-from reconciler.store.tables import announcements, audit_head, outbox, runs, stacks, timers
+from reconciler.store.selecting import AT_WORK_STATUSES
+from reconciler.store.tables import LOOKING, announcements, audit_head, outbox, runs, stacks, timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ _NOW: ColumnElement[int] = bindparam("now")
 _AHEAD: ColumnElement[int] = bindparam("ahead")
 
 
-def _any_run(*conditions: ColumnElement[bool]) -> Any:
-    return exists(runs.c.id).where(*conditions)
+def _any_run(condition: ColumnElement[bool] | TextClause) -> Any:
+    return exists(runs.c.id).where(condition)
 
 
 def _any_timer(*purposes: str) -> Any:
@@ -64,7 +64,7 @@ _QUESTION = select(
     exists(stacks.c.id).where(stacks.c.rollout_part.in_(WAITING_PARTS)).label("rollouts"),
     _any_timer(Purpose.RUN.value, Purpose.TASK.value).label("schedules"),
     _any_timer(Purpose.DRIFT.value).label("drift"),
-    _any_run(runs.c.status.in_(ACTIVE_STATUSES), runs.c.kind.in_(LOOKING_KINDS)).label("looking"),
+    _any_run(text(LOOKING)).label("looking"),
     _any_run(runs.c.status == RunStatus.QUEUED.value).label("queued"),
     _any_run(runs.c.status.in_(AT_WORK_STATUSES)).label("at_work"),
     exists(outbox.c.id).where(outbox.c.due_at <= _NOW, ~FOR_A_RECEIVER).label("notices"),

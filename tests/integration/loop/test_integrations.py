@@ -282,7 +282,8 @@ def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
     assert (sts.opened[second].identity, sts.opened[second].session) == (ROLE + "apply", run.id)
     assert sts.opened[second].claims == first.claims
     log = machine.log(run)
-    assert second in log, "ids are no secrets"
+    # Meanwhile there may be yet another one.
+    assert any(name in log for name in sts.opened), "ids are no secrets"
     assert "secret-of" not in log
     assert "session-of" not in log
     assert "eyJ" not in log

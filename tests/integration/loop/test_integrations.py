@@ -282,8 +282,8 @@ def test_the_service_takes_on_roles_for_those_whose_issuer_aws_cannot_reach(
     assert (sts.opened[second].identity, sts.opened[second].session) == (ROLE + "apply", run.id)
     assert sts.opened[second].claims == first.claims
     log = machine.log(run)
-    # Meanwhile there may be yet another one.
-    assert any(name in log for name in sts.opened), "ids are no secrets"
+    # The service whose clock is right may have renewed it once more, before the run printed it.
+    assert any(name in log for name in [*sts.opened][2:]), "ids are no secrets"
     assert "secret-of" not in log
     assert "session-of" not in log
     assert "eyJ" not in log

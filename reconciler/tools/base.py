@@ -5,7 +5,8 @@ The run's own process imports this module and one adapter, so both stay on the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -174,6 +175,23 @@ class TfstateNotSaved(StepFailed):
     def __init__(self, message: str, rescued: Path) -> None:
         super().__init__(message)
         self.rescued = rescued
+
+
+@contextmanager
+def leaving(find: Callable[[], Applied | None]) -> Iterator[None]:
+    """Add to the failure of an apply the resources that `find` returns; None, or a failure of its own: nobody can tell.
+
+    Outputs are left out, since nobody may use those of a failed apply. If the tfstate did not reach its backend, `find`
+    is not called: what the backend has is old.
+    """
+    try:
+        yield
+    except StepFailed as failed:
+        if not isinstance(failed, TfstateNotSaved):
+            with suppress(StepFailed):
+                left = find()
+                failed.left = None if left is None else replace(left, outputs=())
+        raise
 
 
 class SourceReader(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.core.results import Applied, Planned, Resource
-from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob, leaving
 from reconciler.tools.kubernetes import inventory as inventories
 from reconciler.tools.kubernetes import saved
 from reconciler.tools.kubernetes.carry_out import CarryOut
@@ -96,17 +96,18 @@ class Kubernetes:
         plan = saved.load(job)
         work = CarryOut(Kubectl(job, do, plan.name), plan, _stack(job), _wait(job))
         work.check()
-        try:
+
+        def left() -> Applied | None:
+            there = work.left()
+            return None if there is None else Applied(_resources(there))
+
+        with leaving(left):
             live = {} if job.destroy else work.make()
             work.remove()
             if job.destroy:
                 work.forget()
             else:
                 work.note()
-        except StepFailed as failed:
-            left = work.left()
-            failed.left = None if left is None else Applied(_resources(left))
-            raise
         return Applied(_resources(live))
 
     def environment(self, job: ToolJob) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's signature

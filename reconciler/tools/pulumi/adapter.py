@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Applied, Planned
-from reconciler.tools.base import Abilities, Do, NotUnderstood, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, NotUnderstood, References, SourceReader, StepFailed, ToolJob, leaving
 from reconciler.tools.files import parse_json, read_json, read_result, remove, write_scratch
-from reconciler.tools.leaving import leaving
 from reconciler.tools.pulumi.preview import (
     InStack,
     applied,

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Applied, Planned
-from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob, leaving
 from reconciler.tools.files import read_result, remove_beside_source, write_scratch
-from reconciler.tools.leaving import leaving
 from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import ERRORED, http_backend, rescue, stored, why_lost
 from reconciler.tools.terraform.directory import RootModule, look, write_override

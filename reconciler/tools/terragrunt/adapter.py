@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Applied, Planned
-from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob
+from reconciler.tools.base import Abilities, Do, References, SourceReader, StepFailed, ToolJob, leaving
 from reconciler.tools.files import read_json, read_result, remove, write_scratch
-from reconciler.tools.leaving import leaving
 from reconciler.tools.terraform import provider_cache, scratch
 from reconciler.tools.terraform.backend import http_backend, stored
 from reconciler.tools.terraform.directory import RootModule, look, write_backend, write_override

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.results import Applied, Output, Planned, Resource
-from reconciler.tools.base import Do, StepFailed, ToolJob
+from reconciler.tools.base import Do, StepFailed, ToolJob, leaving
 from reconciler.tools.files import fresh_directory, parse_json, read_json, read_result, remove, shape_of, write_scratch
-from reconciler.tools.leaving import leaving
 from reconciler.tools.terraform.plan import Expected, expected, planned
 from reconciler.tools.terraform.scratch import expected_path
 from reconciler.tools.terraform.tfstate import applied

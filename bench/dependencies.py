@@ -14,6 +14,7 @@ from reconciler.core.results import Output
 from reconciler.loop.service import utc_now
 from reconciler.runs.outputs import pass_on_outputs, relink
 from spaces.names import ROOT, StackId
+from tests.factories import record_results
 
 ROUNDS = 5
 BELOW = 10
@@ -43,7 +44,7 @@ class Tree:
         self._installation.service.loop.look()
         with self._installation.service.store.writing() as transaction:
             for number in range(stacks // BELOW):
-                transaction.record_results(StackId(ROOT, f"s{number}"), None, [Output("x", 0)])
+                record_results(transaction, StackId(ROOT, f"s{number}"), None, [Output("x", 0)])
             transaction.put_stacks(relink(transaction, transaction.stacks()).values())
         if self._installation.settle() != stacks:
             raise AssertionError("the repository was not taken in whole")
@@ -65,7 +66,7 @@ class Tree:
 
         def record() -> None:
             with self._installation.service.store.writing() as transaction:
-                transaction.record_results(stack, None, [value])
+                record_results(transaction, stack, None, [value])
                 pass_on_outputs(transaction, [stack], utc_now())
                 transaction.wake_dependents([stack], utc_now())
 

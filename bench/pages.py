@@ -39,7 +39,7 @@ from spaces.model.people import UserSpec
 from spaces.model.role import RoleBindingSpec
 from spaces.names import Kind, ResourceRef, Revision, SpaceName, StackId
 from spaces.validate import examine_files
-from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, an_applied, an_outcome, later
+from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, an_applied, an_outcome, later, record_results
 
 STACKS, RUNS, RESOURCES = 10, 10, 50
 """How many stacks are in each space; runs and resources of each stack."""
@@ -185,7 +185,7 @@ def _fill(store: SqlStore, size: Size) -> Run:
             transaction.put_stacks(states)
             transaction.add_runs(runs)
             for state in states:
-                transaction.record_results(state.id, _resources(state.id), [])
+                record_results(transaction, state.id, _resources(state.id), [])
             transaction.append_audit(
                 AuditEvent("apply-ended", NOW, "user:ada", {"run": run.id, "stack": str(run.stack)}) for run in runs
             )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.core.identifiers import run_id
+from reconciler.core.results import Output, Resource
 from reconciler.core.runs import Run, RunEvent, RunId, RunKind, RunStatus, status_after
 from reconciler.core.state import AppliedState, Component, Desired, Fingerprint, NewestRun, StackState
+from reconciler.store.protocol import Transaction
+from reconciler.store.provenances import ResourceAuthor
+from reconciler.store.results import StackResults
 from spaces.names import Revision, StackId
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -93,3 +98,14 @@ def a_run(stack: str | StackId = "root/network", **changes: Any) -> Run:
 def later(seconds: float, than: datetime = NOW) -> datetime:
     """Give a time `seconds` after `than`."""
     return than + timedelta(seconds=seconds)
+
+
+def record_results(
+    transaction: Transaction,
+    stack: StackId,
+    resources: Sequence[Resource] | None,
+    outputs: Sequence[Output],
+    author: ResourceAuthor | None = None,
+) -> None:
+    """Record what there is of one stack."""
+    transaction.record_results([StackResults(stack, resources, outputs, author)])

@@ -19,14 +19,13 @@ from reconciler.core.issuer_keys import IssuerKey
 from reconciler.core.keeping import StackPin
 from reconciler.core.orders import Order
 from reconciler.core.queue import PoolLimits
-from reconciler.core.results import Output, Planned, Resource
+from reconciler.core.results import Planned
 from reconciler.core.rollouts import Accepted, RolloutId
 from reconciler.core.runs import Run, RunId
 from reconciler.core.state import StackState
 from reconciler.core.timers import Timer
 from reconciler.core.verdicts import Judgement, Review
 from reconciler.store.pools import Drained
-from reconciler.store.provenances import ResourceAuthor
 from reconciler.store.queries import Reading
 from reconciler.store.results import StackResults
 from reconciler.store.stored import (
@@ -117,17 +116,8 @@ class Transaction(Reading, Protocol):
     def put_review(self, run: RunId, review: Review) -> None:
         """Store a person's review of a run, in place of an earlier one."""
 
-    def record_results(
-        self,
-        stack: StackId,
-        resources: Sequence[Resource] | None,
-        outputs: Sequence[Output],
-        author: ResourceAuthor | None = None,
-    ) -> None:
-        """Replace the stack's resources (None: unknown, none listed) and outputs. Sensitive values are encrypted."""
-
-    def record_all_results(self, results: Sequence[StackResults]) -> None:
-        """Replace the resources and outputs of several stacks, each named once."""
+    def record_results(self, results: Sequence[StackResults]) -> None:
+        """Replace the resources and outputs of stacks, each named once. Sensitive values are encrypted."""
 
     def record_logs(self, logs: Mapping[RunId, bytes]) -> None:
         """Store the logs of runs that have ended, compressed."""

@@ -69,18 +69,8 @@ class ResultWriting(ResultReading, WritingBase):
         bodies = {run: dump(records.planned_to_json(planned)).encode() for run, planned in plans.items()}
         self._replace(tables.plans, bodies)
 
-    def record_results(
-        self,
-        stack: StackId,
-        resources: Sequence[Resource] | None,
-        outputs: Sequence[Output],
-        author: ResourceAuthor | None = None,
-    ) -> None:
-        """Replace the resources and outputs of one stack."""
-        self.record_all_results([StackResults(stack, resources, outputs, author)])
-
-    def record_all_results(self, results: Sequence[StackResults]) -> None:
-        """Replace the resources and outputs of several stacks, each named once."""
+    def record_results(self, results: Sequence[StackResults]) -> None:
+        """Replace the resources and outputs of stacks, each named once."""
         if not results:
             return
         keys = self._keys_of({each.stack for each in results})

@@ -98,7 +98,7 @@ class Recorder:
                 state = without_ended_lock(states[run.stack], now)
                 each.planned = each.report.planned or applied.get(run.id)
                 each.step = self._take_step(transaction, run, each, state, waits.get(run.stack), now)
-            transaction.record_all_results([each.results for each in taken if each.results is not None])
+            transaction.record_results([each.results for each in taken if each.results is not None])
             steps = [each.step for each in taken if each.step is not None]
             plans = {run.id: planned for run, each in counting if (planned := each.report.planned) is not None}
             transaction.record_plans(plans)

@@ -13,7 +13,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from spaces.model.dependency import OutputUse
 from tests.contract.store.test_results import dump
-from tests.factories import NOW, a_desired, a_fingerprint, a_stack, a_stack_id, later
+from tests.factories import NOW, a_desired, a_fingerprint, a_stack, a_stack_id, later, record_results
 
 IDS = {name: a_stack_id(f"root/{name}") for name in "abcdex"}
 GRAPH = {"b": "a", "c": "a", "d": "bc", "e": "d"}
@@ -113,7 +113,7 @@ def test_what_a_stack_needs_comes_back(store: SqlStore) -> None:
 def test_a_mark_is_another_one_when_the_value_is_another(store: SqlStore) -> None:
     def marks(*outputs: Output) -> dict[str, str]:
         with store.writing() as transaction:
-            transaction.record_results(IDS["a"], None, outputs)
+            record_results(transaction, IDS["a"], None, outputs)
         with store.reading() as reading:
             return reading.output_marks([IDS["a"], IDS["b"]]).get(IDS["a"], {})
 
@@ -131,14 +131,14 @@ def test_a_mark_cannot_be_guessed_and_outlives_a_change_of_keys(
     assert other.mark(b"1234") != keys.mark(b"1234")
     outputs = [Output("pin", "1234", sensitive=True), Output("y", 1)]
     with store.writing() as transaction:
-        transaction.record_results(IDS["a"], None, outputs)
+        record_results(transaction, IDS["a"], None, outputs)
     with store.reading() as reading:
         before = reading.output_marks([IDS["a"]])
     key = (tmp_path / "keys").read_text()
     (tmp_path / "keys").write_text(Keys.load_or_create(tmp_path / "new") and (tmp_path / "new").read_text() + key)
     rotated = open_store(url, Keys.load_or_create(tmp_path / "keys"), patience=timedelta(seconds=5))
     with rotated.writing() as transaction:
-        transaction.record_results(IDS["a"], None, outputs)
+        record_results(transaction, IDS["a"], None, outputs)
     with rotated.reading() as reading:
         assert reading.output_marks([IDS["a"]]) == before
     rotated.close()

@@ -13,7 +13,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import CannotUnseal, StoreError
 from tests.contract.store.older import make_older
-from tests.factories import NOW, a_stack_id
+from tests.factories import NOW, a_stack_id, record_results
 
 STACK = a_stack_id("a/one")
 
@@ -25,12 +25,12 @@ def _seal_a_tfstate(store: SqlStore) -> None:
 
 def _seal_an_output(store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.record_results(STACK, [], [Output("password", "hunter2", sensitive=True)])
+        record_results(transaction, STACK, [], [Output("password", "hunter2", sensitive=True)])
 
 
 def _seal_nothing(store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.record_results(STACK, [], [Output("url", "x")])
+        record_results(transaction, STACK, [], [Output("url", "x")])
 
 
 @pytest.mark.parametrize("seal", [_seal_a_tfstate, _seal_an_output], ids=["tfstate", "output"])
@@ -86,5 +86,5 @@ def test_a_key_that_sealed_only_a_key_of_the_issuer_is_missed(url: str, store: S
 def test_an_old_key_may_go_when_nothing_needs_it(url: str, store: SqlStore) -> None:
     _seal_an_output(store)
     with store.writing() as transaction:
-        transaction.record_results(STACK, [], [])
+        record_results(transaction, STACK, [], [])
     open_store(url, Keys([b"k" * 32])).close()

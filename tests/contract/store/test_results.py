@@ -15,7 +15,7 @@ from reconciler.store.listed import ResourceBy, SharedIn
 from reconciler.store.sql import SqlStore
 from reconciler.store.stored import Place, ResourceFilter, RunFilter, TfstateLock
 from reconciler.store.tables import metadata
-from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, advanced, an_applied, later
+from tests.factories import NOW, a_desired, a_run, a_stack, a_stack_id, advanced, an_applied, later, record_results
 
 STACK, OTHER = a_stack_id("a/one"), a_stack_id("b/two")
 RESOURCES = [Resource("z.ü", "t", "p", {"a": [1, {"b": None}]}), Resource("a", "", ""), Resource("a", "", "")]
@@ -38,15 +38,15 @@ def dump(store: SqlStore) -> bytes:
 def test_results_come_back_in_order_and_are_replaced(store: SqlStore) -> None:
     for resources, outputs in ((RESOURCES[:1], OUTPUTS[1:]), (RESOURCES, OUTPUTS)):
         with store.writing() as transaction:
-            transaction.record_results(STACK, resources, outputs)
-            transaction.record_results(OTHER, RESOURCES[:2], [])
+            record_results(transaction, STACK, resources, outputs)
+            record_results(transaction, OTHER, RESOURCES[:2], [])
     with store.reading() as reading:
         assert reading.resources(STACK) == RESOURCES
         assert reading.outputs(STACK) == OUTPUTS
         assert reading.outputs(OTHER) == []
         assert reading.count_resources() == {STACK: 3, OTHER: 2}
     with store.writing() as transaction:
-        transaction.record_results(STACK, None, [])
+        record_results(transaction, STACK, None, [])
     with store.reading() as reading:
         assert reading.resources(STACK) == []
         assert reading.outputs(STACK) == []
@@ -60,8 +60,8 @@ def test_resources_of_all_stacks_are_listed_in_pages(store: SqlStore) -> None:
         Resource("file.b", "file", "local"),
     )
     with store.writing() as transaction:
-        transaction.record_results(STACK, [one, two], [])
-        transaction.record_results(OTHER, [three], [])
+        record_results(transaction, STACK, [one, two], [])
+        record_results(transaction, OTHER, [three], [])
     places = [Place(STACK, 0), Place(STACK, 1), Place(OTHER, 0)]
     with store.reading() as reading:
         everything = ResourceFilter()
@@ -81,7 +81,7 @@ def test_resources_of_all_stacks_are_listed_in_pages(store: SqlStore) -> None:
 
 def test_a_name_no_database_takes_is_made_one_it_takes(store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.record_results(STACK, [Resource("a\0b\ud800", "t", "p")], [Output("o\0", 1, sensitive=True)])
+        record_results(transaction, STACK, [Resource("a\0b\ud800", "t", "p")], [Output("o\0", 1, sensitive=True)])
     with store.reading() as reading:
         assert [it.address for it in reading.resources(STACK)] == ["a\N{REPLACEMENT CHARACTER}b?"]
         assert reading.outputs(STACK) == [Output("o\N{REPLACEMENT CHARACTER}", 1, sensitive=True)]
@@ -89,7 +89,7 @@ def test_a_name_no_database_takes_is_made_one_it_takes(store: SqlStore) -> None:
 
 def test_secrets_are_not_readable_in_the_database(store: SqlStore) -> None:
     with store.writing() as transaction:
-        transaction.record_results(STACK, [], [*OUTPUTS, Output("shown", "in-the-clear")])
+        record_results(transaction, STACK, [], [*OUTPUTS, Output("shown", "in-the-clear")])
         transaction.add_tfstate(STACK, tfstate(password="hunter2-hunter2"), None, NOW)
     content = dump(store)
     assert b"in-the-clear" in content
@@ -190,7 +190,7 @@ def test_a_moved_stack_takes_everything_along(store: SqlStore) -> None:
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(STACK, reason="Moved")])
         transaction.add_runs([run])
-        transaction.record_results(STACK, RESOURCES, OUTPUTS)
+        record_results(transaction, STACK, RESOURCES, OUTPUTS)
         transaction.add_tfstate(STACK, tfstate(), run.id, NOW)
         transaction.lock_tfstate(TfstateLock(STACK, "mine", {}, run.id, NOW))
         transaction.put_tokens({"hash": (STACK, run.id)})
@@ -237,7 +237,7 @@ def test_moves_that_move_nothing_and_moves_onto_another(store: SqlStore) -> None
 def test_a_freed_name_starts_anew(store: SqlStore) -> None:
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(STACK)])
-        transaction.record_results(STACK, RESOURCES, OUTPUTS)
+        record_results(transaction, STACK, RESOURCES, OUTPUTS)
         transaction.move_stack(STACK, OTHER)
         transaction.put_stacks([a_stack(STACK)])
     with store.reading() as reading:
@@ -251,8 +251,8 @@ def test_resources_are_counted_in_groups_and_found_in_several_stacks(store: SqlS
     vpc, file = Resource("vpc", "aws_vpc", "aws", {"id": "vpc-1"}), Resource("file", "file", "local", {"id": "vpc-1"})
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(STACK, observed=Observed("r", NOW, "d", drifted=2))])
-        transaction.record_results(STACK, [bucket, vpc, replace(bucket, address="twice")], [])
-        transaction.record_results(OTHER, [elsewhere, file], [])
+        record_results(transaction, STACK, [bucket, vpc, replace(bucket, address="twice")], [])
+        record_results(transaction, OTHER, [elsewhere, file], [])
     with store.reading() as reading:
         everything = ResourceFilter()
         by_type = reading.group_resources(everything, ResourceBy.TYPE, None, 9)
@@ -291,7 +291,7 @@ def test_the_gauges_of_stacks_are_read_without_their_whole_states(store: SqlStor
                 a_stack(left, desired=None, applied=an_applied()),
             ]
         )
-        transaction.record_results(applied, RESOURCES, [])
+        record_results(transaction, applied, RESOURCES, [])
     with store.reading() as reading:
         gauges = {(it.space, it.stack): it for it in reading.stack_gauges()}
         state = reading.stack(applied)

@@ -35,6 +35,7 @@ from tests.factories import (
     an_applied,
     an_outcome,
     later,
+    record_results,
 )
 
 STRANGE = "ünï \N{PILE OF POO} \0 \ud800 \\ % _ ' \" \n"
@@ -237,7 +238,7 @@ def test_stacks_are_counted_by_space_tool_and_sync(store: SqlStore) -> None:
 def test_stacks_of_an_older_database_are_counted_too(store: SqlStore, url: str, keys: Keys) -> None:
     put(store, *FLEET, a_stack("c/applied", applied=an_applied()))
     with store.writing() as transaction:
-        transaction.record_results(a_stack_id("c/applied"), [Resource("a", "t", "p"), Resource("b", "t", "p")], [])
+        record_results(transaction, a_stack_id("c/applied"), [Resource("a", "t", "p"), Resource("b", "t", "p")], [])
         shown = sorted(transaction.stack_gauges())
     make_older(store, "0013")
     newer = open_store(url, keys)

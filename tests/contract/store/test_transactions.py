@@ -15,7 +15,7 @@ from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.store.stored import StoreBusy, StoreError
 from reconciler.store.tables import SCHEMA_VERSION
-from tests.factories import NOW, a_run, a_stack, a_stack_id, an_outcome
+from tests.factories import NOW, a_run, a_stack, a_stack_id, an_outcome, record_results
 
 A, B = a_stack_id("a/one"), a_stack_id("b/two")
 
@@ -176,7 +176,7 @@ def test_services_that_start_at_once_migrate_once(
 def fill(store: SqlStore) -> None:
     with store.writing() as transaction:
         for stack in (A, B):
-            transaction.record_results(stack, [], [Output("secret", str(stack), sensitive=True)])
+            record_results(transaction, stack, [], [Output("secret", str(stack), sensitive=True)])
             transaction.add_tfstate(stack, f'"{stack} 1"'.encode(), None, NOW)
             transaction.add_tfstate(stack, f'"{stack} 2"'.encode(), None, NOW)
 

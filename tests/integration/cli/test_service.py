@@ -35,7 +35,7 @@ from spaces.documents.changes import Verb
 from spaces.effective.stack import effective
 from spaces.names import ROOT, Kind, ResourceRef, SpaceName
 from spaces.validate import examine_files
-from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id
+from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id, record_results
 from tests.integration.cli.conftest import Station
 from tests.integration.web.client import OPERATOR_TOKEN
 from tests.integration.web.test_stacks import CONFIGURATION
@@ -137,7 +137,7 @@ class TestStacks:
     def test_resources_and_outputs(self, remote: Station, store: SqlStore) -> None:
         outputs = [Output("vpc", "v-1"), Output("password", "hunter2", sensitive=True)]
         with store.writing() as transaction:
-            transaction.record_results(NETWORK, [Resource("data.one", "data", "p")], outputs)
+            record_results(transaction, NETWORK, [Resource("data.one", "data", "p")], outputs)
         assert "data.one" in remote("stack", "resources", "network").out
         for form in ("table", "wide", "json", "yaml"):
             shown = remote("stack", "outputs", "network", "-o", form).out

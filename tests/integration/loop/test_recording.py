@@ -17,7 +17,7 @@ from reconciler.loop.runs.record import Recorder
 from reconciler.store.encryption import Keys
 from reconciler.store.sql import SqlStore, open_store
 from tests.e2e.station import eventually
-from tests.factories import NOW, a_run, a_stack, a_stack_id
+from tests.factories import NOW, a_run, a_stack, a_stack_id, record_results
 
 A, B = a_stack_id("a/one"), a_stack_id("b/two")
 
@@ -57,7 +57,7 @@ def test_what_a_failed_apply_says_of_outputs_counts_and_it_need_not_say_all(tmp_
     with store.writing() as transaction:
         transaction.put_stacks([a_stack(A)])
         transaction.add_runs([run])
-        transaction.record_results(A, (), [Output("by_tool", 1), Output("by_hook", "a")])
+        record_results(transaction, A, (), [Output("by_tool", 1), Output("by_hook", "a")])
     applied = Applied((), (Output("by_tool", 2), Output("more", 3)))
     report = replace(failed(run), leg=Leg.APPLY, reason="HookFailed", phase=Phase.APPLY, applied=applied)
     Recorder(store, nothing, nothing, nothing, nothing).take_in([(report, None)], NOW)

@@ -22,7 +22,17 @@ from reconciler.web.ports import Ports
 from spaces.effective.stack import EffectiveStack, effective
 from spaces.names import StackId
 from spaces.validate import examine_files
-from tests.factories import NOW, OTHER_REVISION, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied
+from tests.factories import (
+    NOW,
+    OTHER_REVISION,
+    REVISION,
+    a_desired,
+    a_run,
+    a_stack,
+    a_stack_id,
+    an_applied,
+    record_results,
+)
 from tests.integration.web.client import Client, ids
 from tests.integration.web.warm import WarmApp
 
@@ -189,7 +199,7 @@ def test_resources_and_outputs_come_in_pages(client: Client, store: SqlStore) ->
     resources = [Resource(f"data.{number}", "data", "p", {"n": number}) for number in range(3)]
     outputs = [Output("b", {"deep": [1]}), Output("a", "x")]
     with store.writing() as transaction:
-        transaction.record_results(NETWORK, resources, outputs)
+        record_results(transaction, NETWORK, resources, outputs)
     first = client.get(f"{PATH}/resources", limit=2).json()
     assert [item["address"] for item in first["items"]] == ["data.0", "data.1"]
     assert first["items"][0] == {"address": "data.0", "type": "data", "provider": "p", "attributes": {"n": 0}}
@@ -204,7 +214,7 @@ def test_resources_and_outputs_come_in_pages(client: Client, store: SqlStore) ->
 def test_a_sensitive_output_is_never_shown(client: Client, store: SqlStore) -> None:
     put(store, a_stack(NETWORK))
     with store.writing() as transaction:
-        transaction.record_results(NETWORK, [], [Output("password", "hunter2", sensitive=True)])
+        record_results(transaction, NETWORK, [], [Output("password", "hunter2", sensitive=True)])
     answer = client.get(f"{PATH}/outputs")
     assert answer.json()["items"] == [{"name": "password", "value": None, "sensitive": True}]
     assert "hunter2" not in answer.text

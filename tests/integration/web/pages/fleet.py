@@ -21,7 +21,7 @@ from spaces.effective.stack import EffectiveStack, effective
 from spaces.model.dependency import OutputUse
 from spaces.names import Kind, ResourceRef, SpaceName
 from spaces.validate import examine_files
-from tests.factories import NOW, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied, an_outcome
+from tests.factories import NOW, REVISION, a_desired, a_run, a_stack, a_stack_id, an_applied, an_outcome, record_results
 
 CANARY = """<script>alert("xss")</script>'"><img src=x onerror=alert(1)> javascript:alert(1)"""
 NETWORK, BASE, DRIFTED, SECRET = (
@@ -121,14 +121,15 @@ def put_fleet(store: Store) -> dict[str, Run]:
         transaction.put_review(waiting.id, Review(f"user:{CANARY}", True, CANARY, NOW))
         transaction.record_logs({failed.id: LOG})
         resource = Resource(CANARY, CANARY, CANARY, {CANARY: CANARY, "id": CANARY, "health": {"status": "failed"}})
-        transaction.record_results(
+        record_results(
+            transaction,
             NETWORK,
             [resource],
             [Output(CANARY, CANARY), Output("password", "hunter2-hunter2", sensitive=True)],
             ResourceAuthor(waiting.id, named=False),
         )
-        transaction.record_results(DRIFTED, [resource, Resource("same", "t", "p")], [])
-        transaction.record_results(SECRET, [Resource("most.secret", "t", "p"), resource], [])
+        record_results(transaction, DRIFTED, [resource, Resource("same", "t", "p")], [])
+        record_results(transaction, SECRET, [Resource("most.secret", "t", "p"), resource], [])
         transaction.put_held_changes([HELD], NOW)
         details = {"stack": CANARY, "run": CANARY, "revision": CANARY, "policy": CANARY, "result": CANARY, "x": CANARY}
         transaction.append_audit([AuditEvent("policy-decided", NOW, f"user:{CANARY}", {**details, "because": CANARY})])

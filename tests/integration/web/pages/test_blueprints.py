@@ -14,7 +14,7 @@ from reconciler.store.sql import SqlStore
 from reconciler.web.ports import Ports
 from spaces.names import Revision
 from spaces.validate import examine_files
-from tests.factories import NOW, a_stack, a_stack_id
+from tests.factories import NOW, a_stack, a_stack_id, record_results
 from tests.integration.web.pages.person import Page, Person
 from tests.integration.web.pages.test_pages import check_markup
 
@@ -73,7 +73,7 @@ COMMIT = Revision("c" * 40)
 def ports(ports: Ports, store: SqlStore) -> Ports:
     with store.writing() as transaction:
         transaction.put_stacks([a_stack("production/shop")])
-        transaction.record_results(a_stack_id("production/shop"), [], [Output("url", _CANARY)])
+        record_results(transaction, a_stack_id("production/shop"), [], [Output("url", _CANARY)])
     examined = examine_files({path: text.encode() for path, text in _FILES.items()})
     assert not examined.diagnostics, examined.diagnostics
 

@@ -20,7 +20,7 @@ from reconciler.store.protocol import Store
 from reconciler.store.sql import open_store
 from reconciler.store.stored import LostLease
 from spaces.model.dependency import OutputUse
-from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, later
+from tests.factories import NOW, a_desired, a_fingerprint, a_run, a_stack, a_stack_id, an_applied, later, record_results
 
 PARENT, CHILD = a_stack_id("root/base"), a_stack_id("root/app")
 LATER = later(60)
@@ -125,7 +125,7 @@ def test_an_apply_gives_its_outputs_to_those_below_and_wakes_them(store: Store) 
     put(store, child_of(PARENT, applied=an_applied(), sync=Sync.SYNCED))
     with store.writing() as transaction:
         transaction.put_dependencies({CHILD: {PARENT}})
-        transaction.record_results(PARENT, None, [Output("x", "1")])
+        record_results(transaction, PARENT, None, [Output("x", "1")])
     step(store, run, RunEvent.SUCCEED)
     with store.reading() as reading:
         parent, child = reading.stack(PARENT), reading.stack(CHILD)

@@ -20,10 +20,10 @@ from pathlib import Path
 from reconciler.core.phases import Leg
 from reconciler.engine.base import Job, LegReport, Materialise
 from reconciler.engine.ends import LegId, never_started, report_of_end, unusable
-from reconciler.engine.preparing import find_sandbox, make_writable, prepared
+from reconciler.engine.preparing import find_sandbox, make_runs, make_writable, prepared
 from reconciler.engine.spawn import Spawner, write_all
 from reconciler.engine.watched import ReportReader, Waiter, Watched
-from reconciler.runner.contract.directory import RunDirectory, make_runs, run_directories
+from reconciler.runner.contract.directory import RunDirectory, run_directories
 from reconciler.runner.contract.job import Ending, EndReason
 from reconciler.runner.contract.records import job_to_data, to_line
 from reconciler.runner.processes.sandbox import Sandbox, inherited

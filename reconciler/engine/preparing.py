@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +14,27 @@ from reconciler.engine.base import Ending, EndReason, LegReport, Materialise, Pr
 from reconciler.engine.ends import LegId
 from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.processes.sandbox import Sandbox, probe, why_not_writable
+
+# FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_TOPDIR_FL of linux/fs.h.
+_GET_FLAGS, _SET_FLAGS, _TOP = 0x80086601, 0x40086602, 0x20000
+
+
+def make_runs(data_dir: Path) -> None:
+    """Create the directory in which all runs live, if it is not there."""
+    path = data_dir / "runs"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # On ext4 (`chattr +T`), what is below it is spread over the disk. Where it has no journal, each new file would else
+    # step over all those near it that ended runs left in the last minute: more work than all the rest of a run.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = bytearray(4)
+        fcntl.ioctl(descriptor, _GET_FLAGS, flags)
+        fcntl.ioctl(descriptor, _SET_FLAGS, (int.from_bytes(flags, sys.byteorder) | _TOP).to_bytes(4, sys.byteorder))
+    except OSError:
+        # Another file system, which does not know it.
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def prepared(

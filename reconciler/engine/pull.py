@@ -23,10 +23,10 @@ from reconciler.engine.base import Materialise
 from reconciler.engine.ends import LegId, died, never_started
 from reconciler.engine.handout import Handout, LegFacts, LegRefused, free_places
 from reconciler.engine.ledger import Ledger, LegOffer, Saving
-from reconciler.engine.preparing import prepared
+from reconciler.engine.preparing import make_runs, prepared
 from reconciler.engine.questions import Question, Questions, nobody
 from reconciler.engine.roster import Presence, Roster, WorkerSeen
-from reconciler.runner.contract.directory import RunDirectory, make_runs
+from reconciler.runner.contract.directory import RunDirectory
 from reconciler.runner.contract.job import TOKEN, Ending, EndReason, LegOrder, LegReport, TfstateAccess
 from reconciler.runner.contract.records import order_to_data, to_line
 

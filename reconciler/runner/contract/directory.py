@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -344,31 +342,14 @@ def _aside(name: str) -> str:
     return f".{name}.ended"
 
 
-# In this order: the files that can hold secrets come first.
-_TOOLS_OWN = ("identity", "git", "packages", "carried.json", "saved.tar", "tmp", "work", "home", "scratch")
+def _tools_own(it: RunDirectory) -> tuple[Path, ...]:
+    # In this order: what can hold secrets comes first.
+    return it.identity, it.git, it.packages, it.carried, it.saved, it.temporary, it.work, it.home, it.scratch
+
+
+# Names, and worked out once: paths are slow to make, and each run asks for these several times.
+_TOOLS_OWN = tuple(path.name for path in _tools_own(RunDirectory(Path())))
 _FREED = frozenset(each for name in _TOOLS_OWN for each in (name, _aside(name)))
-
-
-_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
-_TOP = 0x20000
-
-
-def make_runs(data_dir: Path) -> None:
-    """Create the directory in which all runs live, if it is not there."""
-    path = data_dir / "runs"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # On ext4 (`chattr +T`), what is below it is spread over the disk. Where it has no journal, each new file would else
-    # step over all those near it that ended runs left in the last minute: more work than all the rest of a run.
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        flags = bytearray(4)
-        fcntl.ioctl(descriptor, _GET_FLAGS, flags)
-        fcntl.ioctl(descriptor, _SET_FLAGS, (int.from_bytes(flags, sys.byteorder) | _TOP).to_bytes(4, sys.byteorder))
-    except OSError:
-        # Another file system, which does not know it.
-        pass
-    finally:
-        os.close(descriptor)
 
 
 def run_directories(data_dir: Path) -> Iterator[tuple[str, RunDirectory]]:

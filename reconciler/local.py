@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -40,12 +38,10 @@ from reconciler.store.readings import Readings
 from reconciler.store.sql import SqlStore, open_store
 from reconciler.web.api.errors import ApiError
 from reconciler.web.app import create_app
-from reconciler.web.ports import Ports
+from reconciler.web.ports import Ports, utc_now
 from spaces.documents.tree import SpaceTree
 
 _log = logging.getLogger(__name__)
-
-now = partial(datetime.now, UTC)
 
 
 def local_app(settings: Settings) -> FastAPI:
@@ -66,7 +62,7 @@ def local_app(settings: Settings) -> FastAPI:
         nonlocal caught_up
         if not caught_up and settings.config_url:
             try:
-                follower.catch_up(now(), writing=False)
+                follower.catch_up(utc_now(), writing=False)
             except (CannotFollow, GitError) as error:
                 _log.warning("%s", error)
             readings.close()
@@ -99,22 +95,21 @@ def local_app(settings: Settings) -> FastAPI:
             store=store,
             operator_token=secrets.token_urlsafe(32),
             tree=tree,
-            access=CurrentAccess(admission, rules_of(settings), now),
+            access=CurrentAccess(admission, rules_of(settings), utc_now),
             effective=lambda stack: known().effective(stack),
             earlier=lambda stack, at: catch_up().run_at(stack, at),
-            proposal=lambda stack, ref, asker: catch_up().propose(stack, ref, asker, now()),
+            proposal=lambda stack, ref, asker: catch_up().propose(stack, ref, asker, utc_now()),
             adoptions=lambda stack, differences: catch_up().adoptions(stack, differences),
-            access_with=lambda ref, asker: catch_up().access_with(ref, asker, now()),
-            order=lambda wanted: catch_up().order(wanted, now()),
+            access_with=lambda ref, asker: catch_up().access_with(ref, asker, utc_now()),
+            order=lambda wanted: catch_up().order(wanted, utc_now()),
             orders_on=bool(settings.order_branches),
             documents=lambda: documents_of(known()),
             admission=admission_settings(settings),
             home=lambda file: home_of(known(), file),
             held_diff=lambda held: held_diff_of(known(), held),
             live_log=lambda run, offset, limit: live_log(RunDirectory.of(settings.data_dir, run).log, offset, limit),
-            policy_input=lambda run: policy_input(store, known(), run, now()),
-            review_effect=lambda run, person: review_effect(store, known(), run, person, now()),
-            now=now,
+            policy_input=lambda run: policy_input(store, known(), run, utc_now()),
+            review_effect=lambda run, person: review_effect(store, known(), run, person, utc_now()),
             recipient=recipient_of(own_secrets),
             issuer=_issuer(settings, store),
         ),

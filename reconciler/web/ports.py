@@ -31,7 +31,8 @@ from spaces.effective.stack import EffectiveStack
 from spaces.names import ROOT, Revision, SpaceName, StackId
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """Return the time."""
     return datetime.now(UTC)
 
 
@@ -188,7 +189,7 @@ class Ports:
     """Whether a loop runs here, which judges approvals soon."""
     trouble: Callable[[], str | None] = lambda: None
     """Returns why passes cannot use the store, without naming a place; None if they can."""
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = utc_now
     metrics_need_token: bool = False
     """Whether `/metrics` needs a token from this machine too. From other machines it always does."""
     foreigners: Foreigners = field(default_factory=Foreigners)

@@ -25,10 +25,11 @@ _SUFFIXES = (".yaml", ".yml")
 @options.output
 @click.pass_context
 def command(ctx: click.Context, path: Path, form: str) -> None:
-    """Report every error in the configuration repository at PATH. Default: this directory.
+    """Report all errors in the configuration at PATH. Default: this directory.
 
-    The source paths of stacks are checked, too. For a single file, the configuration around it is read, and what is
-    wrong in the file is reported; a file outside of any Git repository is checked alone.
+    This includes source paths that do not exist. If PATH is a file, only its own errors are reported, but the whole
+    configuration is read, so that references to other files are checked. Outside a Git repository, a file is checked
+    by itself.
     """
     # Everything that reads documents is slow to import.
     from reconciler.cli.sources import SourceCheck
@@ -38,12 +39,10 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
     from spaces.rules.advice import advice
     from spaces.validate import examine_files, findings
 
-    base, only = _around(path)
-    alone = base is None
-    base = path.parent if base is None else base
-    files = {path.name: path.read_bytes()} if alone else _read(base)
+    base, only, files = _read(path)
     examined = examine_files(files, attach_in(base), check_rego)
     # A file alone knows nobody.
+    alone = path.is_file() and only is None
     about_others = () if alone else (*SourceCheck.of(base).check(examined), *advice(examined.documents))
     found = in_order((*findings(examined, files), *about_others, *about_documents(examined.documents)))
     diagnostics = [it.to_json() for it in found if only is None or (it.position and it.position.file == only)]
@@ -68,20 +67,27 @@ def command(ctx: click.Context, path: Path, form: str) -> None:
         ctx.exit(1)
 
 
-def _around(path: Path) -> tuple[Path | None, str | None]:
-    """Return the directory to read, and the file in it that is asked about; None: there is none, or all of it is."""
+def _read(path: Path) -> tuple[Path, str | None, dict[str, bytes]]:
+    """Return the directory of the configuration, the only file in it that is asked about (None: all), and its files."""
     if path.is_dir():
-        return path, None
+        return path, None, _files_below(path)
     if not path.is_file():
         raise CliError(f"there is no file or directory {path}")
     file = Path(os.path.abspath(path))  # noqa: PTH100 - a link that leads elsewhere is not followed
+    base = _configuration_around(file)
+    if base is None:
+        return path.parent, None, {path.name: path.read_bytes()}
+    return Path(os.path.relpath(base)), file.relative_to(base).as_posix(), _files_below(base)
+
+
+def _configuration_around(file: Path) -> Path | None:
+    """Return the directory of the configuration that a file belongs to; None where it is in no Git repository."""
     top = next((place for place in file.parents if (place / ".git").exists()), None)
     if top is None or not file.name.endswith(_SUFFIXES) or file.is_symlink():
-        return None, None
+        return None
     inside = [place for place in file.parents if place.is_relative_to(top)]
     # The highest place with spaces in it: the configuration may be one of several directories of its repository.
-    base = next((place for place in reversed(inside) if _has_spaces(place)), top)
-    return Path(os.path.relpath(base)), file.relative_to(base).as_posix()
+    return next((place for place in reversed(inside) if _has_spaces(place)), top)
 
 
 def _has_spaces(place: Path) -> bool:
@@ -90,7 +96,7 @@ def _has_spaces(place: Path) -> bool:
     return any(found for name in SPACE_FILES for pattern in (name, f"*/{name}") for found in place.glob(pattern))
 
 
-def _read(path: Path) -> dict[str, bytes]:
+def _files_below(path: Path) -> dict[str, bytes]:
     """Return the files that the service would read in this directory; like the service, skip links."""
     files = {}
     for directory, below, names in os.walk(path, onerror=_refuse):

@@ -1,6 +1,6 @@
-"""What the API asks of what is in force, answered alike for a service and for a command without one.
+"""Functions that the API's ports share, whether a service runs or a command uses the API in its own process.
 
-`bootstrap` and `local` build the API's ports of these. Nothing here reads or keeps anything of its own.
+`bootstrap` and `local` call them with the `World` and the settings. Nothing here keeps any state.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a person may make one change: the rights that it needs, and the bounds of what it gives to others.
 
-`objections` asks for each change of a trial and everybody who has a part in it, `sources` for the files of stacks. The
-answer is the right that is missing, in words; what is held because of it is for the caller.
+`objections` calls this for each change of a trial and each person who contributed to it, `sources` for the files of
+stacks. Returns the missing right, in words. The caller decides what to hold.
 """
 
 from __future__ import annotations

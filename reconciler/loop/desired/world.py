@@ -36,6 +36,7 @@ OUTSIDE = frozenset(
 
 _BATCH = 50
 _REMEMBERED = 500
+"""How many effective configurations are kept. More stacks than that seldom run at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,11 @@ def died(which: LegId, message: str) -> LegReport:
 def unusable(which: LegId, error: OSError) -> LegReport:
     """Return the report of a run whose directory is gone or not writable.
 
-    After an apply began, its result is unknown.
+    After an apply began, its result is unknown. A plan without a directory never began: the service that took it was
+    killed before it made one.
     """
+    if which.leg is Leg.PLAN and isinstance(error, FileNotFoundError):
+        return never_started(which)
     return died(which, f"the run's directory cannot be used: {error.strerror}")
 
 
